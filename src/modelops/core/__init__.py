@@ -1,0 +1,1 @@
+"""What every part above the contracts may use: errors, settings, names, the engine."""

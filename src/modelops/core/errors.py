@@ -1,0 +1,92 @@
+"""The tree of errors: a class a cause, each saying what happened, where, and what to do next."""
+
+
+class ModelOpsError(Exception):
+    """Something that a person can act on.
+
+    Attributes:
+        message: what happened, and where.
+        hint: what to do next; empty where the message says it all.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the message and, on a line of its own, what to do next."""
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(ModelOpsError):
+    """The command was called in a wrong way."""
+
+    exit_code = 2
+
+
+class SpecError(ModelOpsError):
+    """The RuntimeSpec, or another file that a person wrote, is invalid."""
+
+    exit_code = 2
+
+
+class NotThereError(ModelOpsError):
+    """What was asked for doesn't exist: no such run, stack not up."""
+
+    exit_code = 4
+
+
+class EngineError(ModelOpsError):
+    """The Pulumi engine couldn't be found or failed."""
+
+
+class ProviderError(ModelOpsError):
+    """A provider plugin is missing, broken or can't do what was asked."""
+
+
+class ProcessError(ModelOpsError):
+    """A process of ours couldn't be started or ended."""
+
+
+class BundleError(ModelOpsError):
+    """A bundle is invalid, can't be moved or isn't what its digest says."""
+
+
+class BundleFileError(BundleError):
+    """A bundle's own files are invalid; the person who wrote them can mend it."""
+
+    exit_code = 2
+
+
+class AlgorithmError(ModelOpsError):
+    """An algorithm is unknown, or its settings are wrong."""
+
+    exit_code = 2
+
+
+class CalibrationError(ModelOpsError):
+    """Simulated and observed data don't fit together, or a loss isn't a number."""
+
+
+class ServiceError(ModelOpsError):
+    """Simulations can't be run: no scheduler, no workers."""
+
+
+class JournalError(ModelOpsError):
+    """The journal can't be read or written, or it contradicts what is replayed."""
+
+
+class RunFailedError(ModelOpsError):
+    """The run ended without a result."""
+
+
+class MissingExtraError(ModelOpsError):
+    """An optional part isn't installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} isn't installed.", hint=f'Install it with: pip install "modelops[{extra}]"'
+        )
