@@ -100,6 +100,7 @@ class AlgorithmPlan:
     replicates: int
     options: Mapping[str, Any]
     limits: Limits
+    run_id: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))

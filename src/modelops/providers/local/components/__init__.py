@@ -1,0 +1,1 @@
+"""The local provider's ComponentResources, one for each part of an environment."""

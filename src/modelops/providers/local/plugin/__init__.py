@@ -1,0 +1,1 @@
+"""Our Pulumi resource provider for this machine: processes and directories."""

@@ -1,0 +1,278 @@
+"""One stack: its program, and up, preview, outputs, refresh and down on the engine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+import pulumi
+from pulumi import automation as auto
+
+from modelops.contracts import BindingOutputs
+from modelops.core.automation import workspace_options
+from modelops.core.errors import EngineError, ModelOpsError, NotThereError
+from modelops.core.naming import StackNaming
+from modelops.core.settings import Home
+from modelops.infra.events import EngineLog, readable
+from modelops.providers.base import Component, ProviderPlugin, StackPlan
+
+BINDINGS = "bindings"
+ENV_TAG = "modelops:env"
+RUN_TAG = "modelops:run-id"
+
+
+def _ignore(_step: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """What an operation did: the engine's own count of resources by what became of them."""
+
+    component: Component
+    name: str
+    changes: Mapping[str, int]
+    bindings: BindingOutputs
+    run_id: str | None = None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the engine found every resource as it should be."""
+        return all(kind in ("same", "discard") for kind, count in self.changes.items() if count)
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """A stack as its state has it."""
+
+    component: Component
+    name: str
+    is_up: bool
+    resources: Mapping[str, Mapping[str, Any]]
+    run_id: str | None = None
+
+    @property
+    def dead(self) -> tuple[str, ...]:
+        """Names of the resources that the last refresh found dead or gone."""
+        return tuple(
+            name
+            for name, outputs in self.resources.items()
+            if outputs.get("alive") is False or outputs.get("exists") is False
+        )
+
+
+class PulumiStack:
+    """One stack of an environment, in the backend that the environment variables name."""
+
+    def __init__(
+        self, naming: StackNaming, home: Home, component: Component, run_id: str | None = None
+    ) -> None:
+        self.component = component
+        self.run_id = run_id
+        self.name = naming.stack(component, run_id)
+        self._naming = naming
+        self._home = home
+        self._raised: ModelOpsError | None = None
+
+    def up(
+        self,
+        plan: StackPlan,
+        provider: ProviderPlugin,
+        upstream: Component | None,
+        on_step: Callable[[str], None],
+    ) -> StackResult:
+        """Bring the stack to its plan; what died is healed, what is as planned isn't touched.
+
+        Raises:
+            EngineError: with what the engine said.
+        """
+        with self._open(self._program(plan, provider, upstream)) as stack:
+            self._tag(stack)
+            with self._engine_errors("couldn't be brought up", on_step) as log:
+                result = stack.up(refresh=True, on_event=log)
+            changes = _counts(result.summary.resource_changes)
+            return StackResult(
+                self.component, self.name, changes, _bindings(result.outputs), self.run_id
+            )
+
+    def preview(
+        self, plan: StackPlan, provider: ProviderPlugin, upstream: Component | None
+    ) -> Mapping[str, int]:
+        """Return what `up` would do, by the engine's count; nothing is touched."""
+        with self._open(self._program(plan, provider, upstream)) as stack:
+            with self._engine_errors("can't be previewed") as log:
+                result = stack.preview(refresh=True, on_event=log)
+            return _counts(result.change_summary)
+
+    def bindings(self) -> BindingOutputs:
+        """Return what the stack handed on.
+
+        Raises:
+            NotThereError: if it isn't up.
+        """
+        with self._select() as stack:
+            outputs = stack.outputs()
+        if BINDINGS not in outputs:
+            raise self._not_up()
+        return _bindings(outputs)
+
+    def status(self) -> StackStatus:
+        """Return the stack's resources as the state has them."""
+        try:
+            with self._select() as stack:
+                deployment = stack.export_stack().deployment or {}
+        except NotThereError:
+            return StackStatus(self.component, self.name, False, {}, self.run_id)
+        resources = {
+            item["urn"].rsplit("::", 1)[-1]: item.get("outputs", {})
+            for item in deployment.get("resources") or []
+            if item.get("custom") and not item["type"].startswith("pulumi:")
+        }
+        is_up = any(
+            item["type"] == "pulumi:pulumi:Stack" and BINDINGS in item.get("outputs", {})
+            for item in deployment.get("resources") or []
+        )
+        return StackStatus(self.component, self.name, is_up, resources, self.run_id)
+
+    def refresh(self) -> StackStatus:
+        """Look at every resource and note in the state what is found.
+
+        Raises:
+            NotThereError: if the stack isn't up.
+        """
+        with self._select() as stack, self._engine_errors("can't be refreshed") as log:
+            stack.refresh(on_event=log)
+        return self.status()
+
+    def down(self, on_step: Callable[[str], None]) -> Mapping[str, int]:
+        """Delete the stack's resources and the stack; return the engine's count.
+
+        Data that a provider keeps stay. A stack that isn't there is no error.
+        """
+        try:
+            what = "couldn't be taken down"
+            with self._select() as stack, self._engine_errors(what, on_step) as log:
+                result = stack.destroy(on_event=log, remove=True)
+        except NotThereError:
+            return {}
+        return _counts(result.summary.resource_changes)
+
+    def _program(
+        self, plan: StackPlan, provider: ProviderPlugin, upstream: Component | None
+    ) -> Callable[[], Any]:
+        async def program() -> None:
+            try:
+                await declare()
+            except ModelOpsError as error:
+                # The engine reports a traceback; who called us gets the error itself.
+                self._raised = error
+                raise
+
+        async def declare() -> None:
+            known = BindingOutputs()
+            if upstream is not None:
+                reference = pulumi.StackReference(self._naming.stack_reference(upstream))
+                details = await reference.get_output_details(BINDINGS)
+                if details.value is None:
+                    raise NotThereError(
+                        f"{self._naming.stack(upstream)} isn't up.",
+                        hint=f"Bring it up first: mops {upstream} up",
+                    )
+                known = BindingOutputs.from_json(details.value)
+            declared = provider.declare(plan, known)
+            pulumi.export(BINDINGS, declared.apply(lambda own: known.merged(own).to_json()))
+
+        return program
+
+    def _tag(self, stack: auto.Stack) -> None:
+        if self.run_id is not None and RUN_TAG not in stack.list_tags():
+            stack.set_tag(ENV_TAG, self._naming.env)
+            stack.set_tag(RUN_TAG, self.run_id)
+
+    @contextmanager
+    def _open(self, program: Callable[[], Any]) -> Iterator[auto.Stack]:
+        project = self._naming.project(self.component)
+        with tempfile.TemporaryDirectory(prefix="mops-") as folder:
+            options = workspace_options(self._home, project, Path(folder), program)
+            with self._engine_errors("can't be opened"):
+                stack = auto.create_or_select_stack(
+                    self.name, project_name=project, program=program, opts=options
+                )
+            yield stack
+
+    @contextmanager
+    def _select(self) -> Iterator[auto.Stack]:
+        project = self._naming.project(self.component)
+        with tempfile.TemporaryDirectory(prefix="mops-") as folder:
+            options = workspace_options(self._home, project, Path(folder))
+            try:
+                with self._engine_errors("can't be opened"):
+                    stack = auto.select_stack(
+                        self.name, project_name=project, program=lambda: None, opts=options
+                    )
+            except auto.StackNotFoundError as error:
+                raise self._not_up() from error
+            yield stack
+
+    @contextmanager
+    def _engine_errors(
+        self, what: str, on_step: Callable[[str], None] = _ignore
+    ) -> Iterator[EngineLog]:
+        self._raised = None
+        log = EngineLog(on_step)
+        try:
+            yield log
+        except auto.StackNotFoundError:
+            raise
+        except auto.ConcurrentUpdateError as error:
+            raise EngineError(
+                f"{self.name} {what}: another operation holds its lock.",
+                hint="Wait until it has ended, then run the command again.",
+            ) from error
+        except auto.CommandError as error:
+            if self._raised is not None:
+                raise self._raised from None
+            said = log.errors or readable(str(error))
+            raise EngineError(f"{self.name} {what}:\n{indent(said, '  ')}") from error
+
+    def _not_up(self) -> NotThereError:
+        command = self.component if self.run_id is None else f"adaptive --run-id {self.run_id}"
+        return NotThereError(f"{self.name} isn't up.", hint=f"Bring it up with: mops {command} up")
+
+
+def run_ids(naming: StackNaming, home: Home) -> tuple[str, ...]:
+    """Return the run-ids of all adaptive stacks of the environment, in order.
+
+    Raises:
+        EngineError: with what the engine said.
+    """
+    project = naming.project(Component.ADAPTIVE)
+    with tempfile.TemporaryDirectory(prefix="mops-") as folder:
+        options = workspace_options(home, project, Path(folder))
+        workspace = auto.LocalWorkspace(
+            work_dir=options.work_dir,
+            env_vars=options.env_vars,
+            project_settings=options.project_settings,
+            pulumi_command=options.pulumi_command,
+        )
+        try:
+            all_tags = [workspace.list_tags(item.name) for item in workspace.list_stacks()]
+        except auto.CommandError as error:
+            raise EngineError(
+                f"The runs' stacks can't be listed:\n{readable(str(error))}"
+            ) from error
+    found = [tags[RUN_TAG] for tags in all_tags if tags.get(ENV_TAG) == naming.env]
+    return tuple(sorted(found))
+
+
+def _counts(changes: Mapping[Any, int] | None) -> dict[str, int]:
+    return {str(getattr(kind, "value", kind)): count for kind, count in (changes or {}).items()}
+
+
+def _bindings(outputs: Mapping[str, auto.OutputValue]) -> BindingOutputs:
+    return BindingOutputs.from_json(outputs[BINDINGS].value)
