@@ -19,6 +19,9 @@ SCHEDULER = "modelops:local:Scheduler"
 WORKER_GROUP = "modelops:local:WorkerGroup"
 RUN = "modelops:local:Run"
 
+# A cloud's spec can be tried on this machine: what only a cloud has is a folder here.
+_CLOUD_KINDS = frozenset({"acr", "azure-blob", "s3", "gcs", "pvc"})
+
 
 def compile_plan(plan: CompiledPlan, layout: LocalLayout) -> ProviderPlan:
     """Return the resources of every stack.
@@ -121,7 +124,7 @@ def _process(name: str, layout: LocalLayout) -> dict[str, str]:
 
 
 def _only(key: str, value: str | None, allowed: str) -> None:
-    if value not in (None, allowed):
+    if value is not None and value != allowed and value not in _CLOUD_KINDS:
         raise ProviderError(
             f"spec.{key} is {value!r}, which the local provider doesn't run.",
             hint=f"Leave it out, or write {allowed}.",

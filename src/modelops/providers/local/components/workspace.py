@@ -28,7 +28,7 @@ class Scheduler(pulumi.ComponentResource):
             root=plan.properties["root"],
             log=plan.properties["log"],
             env=SCHEDULER_ENV,
-            ports=["scheduler"],
+            port_names=["scheduler"],
             ready="port:scheduler",
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -6,20 +6,25 @@ from pathlib import Path
 
 import psutil
 
+from modelops.providers.local.plugin.identity import ProcessIdentity
+
 GRACE_SECONDS = 10.0
 """How long a process may take to end by itself after SIGTERM."""
 
 
-def end_process(process: psutil.Process, grace: float = GRACE_SECONDS) -> None:
+def end_process(identity: ProcessIdentity, grace: float = GRACE_SECONDS) -> None:
     """End a process that leads a session of its own, and every process in that session.
 
-    It gets SIGTERM and `grace` seconds; what is left then gets SIGKILL. psutil checks a process's
-    start time before each signal, so that a reused pid is never hit.
+    It gets SIGTERM and `grace` seconds; what is left then gets SIGKILL. Of a leader that has ended
+    already, the session is ended. psutil checks a process's start time before each signal, so that
+    a reused pid is never hit.
     """
-    family = _family(process)
-    _signal(process, kill=False)
-    psutil.wait_procs([process], timeout=grace)
-    left = {*family, *_session(process.pid)}
+    leader = identity.find()
+    family = _family(leader) if leader is not None else set()
+    if leader is not None:
+        _signal(leader, kill=False)
+        psutil.wait_procs([leader], timeout=grace)
+    left = family | _session(identity)
     for member in left:
         _signal(member, kill=True)
     psutil.wait_procs(list(left), timeout=grace)
@@ -31,11 +36,10 @@ def end_holders(lock: Path, grace: float = GRACE_SECONDS) -> list[int]:
     A process inherits the lock of its folder from whoever started it, so the holder is found even
     if the engine was killed before it could note the pid.
     """
-    ended = []
-    for process in holders(lock):
-        end_process(process, grace)
-        ended.append(process.pid)
-    return ended
+    found = [ProcessIdentity.of(process) for process in holders(lock)]
+    for identity in found:
+        end_process(identity, grace)
+    return [identity.pid for identity in found]
 
 
 def holders(lock: Path) -> list[psutil.Process]:
@@ -59,11 +63,18 @@ def _family(process: psutil.Process) -> set[psutil.Process]:
         return {process}
 
 
-def _session(leader: int) -> set[psutil.Process]:
+def _session(identity: ProcessIdentity) -> set[psutil.Process]:
+    """Return the processes of a session, also one whose leader has ended.
+
+    No system gives a pid to a new process while a session has that number, so a process with the
+    leader's pid that isn't the leader means that the session is over.
+    """
+    if identity.find() is None and psutil.pid_exists(identity.pid):
+        return set()
     members = set()
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) == leader:
+            if os.getsid(process.pid) == identity.pid:
                 members.add(process)
         except (ProcessLookupError, PermissionError):
             continue

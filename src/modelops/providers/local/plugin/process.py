@@ -5,7 +5,7 @@ Inputs (all but `command`, `root` and `log` optional):
     env: environment variables beside the basic ones; filled in likewise.
     root: the folder that gets one folder for each process.
     log: the file that stdout and stderr are appended to.
-    ports: names of ports on loopback, chosen free when it's created and kept ever after.
+    port_names: names of ports on loopback, chosen free when it's created and kept ever after.
     files: name → text, written into the process's folder before it starts.
     kind: `service` (runs until it's deleted) or `job` (ends by itself; its exit is recorded, and a
         job that ended with 0 is finished, not dead).
@@ -38,10 +38,10 @@ from modelops.providers.local.plugin.ending import end_holders, end_process
 from modelops.providers.local.plugin.identity import ProcessIdentity
 from modelops.providers.local.plugin.ports import choose_ports, is_reachable
 
-INPUTS = ("command", "env", "root", "log", "ports", "files", "kind", "ready", "ready_timeout")
+INPUTS = ("command", "env", "root", "log", "port_names", "files", "kind", "ready", "ready_timeout")
 _DEFAULTS: dict[str, Any] = {
     "env": {},
-    "ports": [],
+    "port_names": [],
     "files": {},
     "kind": "service",
     "ready": "",
@@ -103,7 +103,9 @@ def problems(inputs: dict[str, Any]) -> dict[str, str]:
     if inputs.get("kind", "service") not in ("service", "job"):
         found["kind"] = "must be service or job"
     kind, _, port = str(inputs.get("ready", "")).partition(":")
-    if kind not in ("", "file", "port") or (kind == "port" and port not in inputs.get("ports", [])):
+    if kind not in ("", "file", "port") or (
+        kind == "port" and port not in inputs.get("port_names", [])
+    ):
         found["ready"] = "must be file, or port:NAME with one of its ports"
     return found
 
@@ -133,12 +135,12 @@ def start(urn: str, name: str, inputs: dict[str, Any], kept: dict[str, int]) -> 
     folder.ready.unlink(missing_ok=True)
     for file_name, text in filled["files"].items():
         (folder.path / file_name).write_text(text)
-    ports = choose_ports(filled["ports"], kept)
+    ports = choose_ports(filled["port_names"], kept)
     process, identity = _spawn(name, filled, folder, ports)
     try:
         _await_ready(name, filled, folder, ports, process)
     except BaseException:
-        end_process(psutil.Process(process.pid))
+        end_process(identity)
         raise
     finally:
         with _starting_guard:
@@ -167,9 +169,8 @@ def refreshed(state: dict[str, Any]) -> dict[str, Any]:
 def end(state: dict[str, Any]) -> None:
     """End the process, and whoever else holds its folder."""
     identity = ProcessIdentity.from_state(state)
-    process = identity.find() if identity is not None else None
-    if process is not None:
-        end_process(process)
+    if identity is not None:
+        end_process(identity)
     end_holders(ProcessFolder(Path(state["directory"])).lock)
 
 
@@ -186,9 +187,7 @@ def end_unfinished() -> None:
     with _starting_guard:
         unfinished = list(_starting)
     for identity in unfinished:
-        process = identity.find()
-        if process is not None:
-            end_process(process)
+        end_process(identity)
 
 
 def _spawn(

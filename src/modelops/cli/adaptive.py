@@ -1,0 +1,205 @@
+"""`mops adaptive`: start runs, follow them, read their results."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelops.cli.options import Options
+from modelops.cli.output import count_words, print_data, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from modelops.infra.chain import StackChain
+    from modelops.runner.progress import RunProgress
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Runs: start, follow, read results."
+)
+
+_RunId = Annotated[
+    str | None, typer.Option("--run-id", help="The run; the newest one if left out.", metavar="ID")
+]
+
+
+@app.command()
+def up(
+    ctx: typer.Context,
+    algorithm: Annotated[
+        str | None, typer.Argument(help="Which algorithm, if there are several.")
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", help="A name of your own for the run.", metavar="ID")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when the runner is ready.")
+    ] = False,
+) -> None:
+    """Start a run, or go on with it, and follow it; Ctrl-C detaches.
+
+    The run-id is printed first. A run that has finished isn't started again.
+    """
+    from modelops.cli import session
+    from modelops.providers.base import Component
+
+    options: Options = ctx.obj
+    chain = session.open_chain(options)
+    name = session.choose_algorithm(chain.plan, algorithm).name
+    chain = session.pushed(chain, options, chain.bindings(Component.REGISTRY))
+    if run_id is not None:
+        chain = session.with_run_id(chain, name, run_id)
+    chosen = chain.run_stack(name).run_id
+    if chosen is None:
+        raise RuntimeError("an adaptive stack has a run-id")
+    print_data(chosen)
+    result = chain.up_run(name)
+    say(options, f"{result.name}: {count_words(result.changes)}")
+    if not detach:
+        sys.exit(_follow_to_exit(options, chain, chosen))
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """List the environment's runs, the newest first."""
+    from modelops.cli.runs import list_runs, run_json, run_table
+    from modelops.cli.session import open_chain
+
+    options: Options = ctx.obj
+    runs = list_runs(open_chain(options))
+    if options.json:
+        print_json([run_json(run) for run in runs])
+    else:
+        print_table(*run_table(runs))
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    run_id: _RunId = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Follow the run to its end.")
+    ] = False,
+) -> None:
+    """Show how far a run has come; with --watch exit as the run does: 0 finished, 1 failed."""
+    from modelops.cli.progress import describe
+    from modelops.cli.runs import choose_run, journal_of, progress_of, run_json
+    from modelops.cli.session import open_chain
+
+    options: Options = ctx.obj
+    chain = open_chain(options)
+    chosen = choose_run(chain, run_id)
+    if watch:
+        sys.exit(_follow_to_exit(options, chain, chosen))
+    with journal_of(chain, chosen) as journal:
+        progress = progress_of(journal, chosen)
+    if options.json:
+        print_json(run_json(progress))
+        return
+    print_data(f"{chosen}: {progress.state.value}, {describe(progress)}")
+    if progress.message:
+        print_data(progress.message)
+    if progress.best_params is not None:
+        print_data(f"best trial {progress.best_trial}: {_parameters(progress)}")
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    run_id: _RunId = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run ends.")
+    ] = False,
+) -> None:
+    """Print what the run's runner wrote."""
+    from modelops.cli.logs import print_log
+    from modelops.cli.runs import choose_run
+    from modelops.cli.session import open_chain
+
+    chain = open_chain(ctx.obj)
+    print_log(chain, choose_run(chain, run_id), follow=follow)
+
+
+@app.command()
+def results(
+    ctx: typer.Context,
+    run_id: _RunId = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write all trials to a Parquet file.", metavar="FILE"),
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many of the best trials to print.", min=1)] = 10,
+) -> None:
+    """Print the best trials of a run, or write all of them to a Parquet file."""
+    from modelops.cli.runs import choose_run, object_store_of
+    from modelops.cli.session import open_chain
+    from modelops.runner.results import read_results
+
+    options: Options = ctx.obj
+    chain = open_chain(options)
+    chosen = choose_run(chain, run_id)
+    table = read_results(object_store_of(chain), chosen)
+    if output is not None:
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, output)
+        say(options, f"{table.num_rows} trials written to {output}")
+        return
+    rows = [row for row in table.to_pylist() if row["status"] == "completed"]
+    best = sorted(rows, key=lambda row: (row["loss"], row["trial"]))[:top]
+    if options.json:
+        print_json(best)
+        return
+    names = [
+        name for name in table.column_names if name.startswith("param_") and name != "param_id"
+    ]
+    print_table(
+        ("trial", "loss", *(name.removeprefix("param_") for name in names)),
+        [
+            (str(row["trial"]), f"{row['loss']:.6g}", *(_shown(row[name]) for name in names))
+            for row in best
+        ],
+    )
+
+
+@app.command()
+def down(
+    ctx: typer.Context,
+    run_id: _RunId = None,
+) -> None:
+    """Stop a run and take its stack down; its journal and results stay."""
+    from modelops.cli.runs import choose_run
+    from modelops.cli.session import open_chain
+    from modelops.providers.base import Component
+
+    options: Options = ctx.obj
+    chain = open_chain(options)
+    chosen = choose_run(chain, run_id)
+    changes = chain.down(Component.ADAPTIVE, chosen)
+    if options.json:
+        print_json({"run_id": chosen, "changes": dict(changes)})
+    else:
+        say(options, f"{chosen}: {count_words(changes)}")
+
+
+def _follow_to_exit(options: Options, chain: "StackChain", run_id: str) -> int:
+    from modelops.cli.progress import follow
+    from modelops.runner.progress import RunState
+
+    progress = follow(options, chain, run_id)
+    if progress.state is RunState.FINISHED:
+        say(options, f"Finished: loss {progress.best_loss:.6g} at {_parameters(progress)}")
+        return 0
+    if progress.state is RunState.FAILED:
+        say(options, f"Failed: {progress.message}\nSee: mops adaptive logs --run-id {run_id}")
+        return 1
+    say(options, "The runner died. Go on from the journal with: mops adaptive up")
+    return 1
+
+
+def _parameters(progress: "RunProgress") -> str:
+    params = progress.best_params or {}
+    return ", ".join(f"{name}={_shown(value)}" for name, value in params.items())
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

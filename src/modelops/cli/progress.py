@@ -1,0 +1,126 @@
+"""Following a run: a live display on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from modelops.cli.options import Options
+from modelops.cli.output import say
+from modelops.cli.runs import journal_of, progress_of
+from modelops.infra.chain import StackChain
+from modelops.providers.base import Component
+from modelops.runner.progress import RunProgress, RunState
+
+# How often the display is drawn anew: the journal can't tell when it has changed.
+_REDRAW_SECONDS = 0.25
+# How long a run may make no progress before its runner is looked at.
+_STALL_SECONDS = 10.0
+_PLAIN_LINE_SECONDS = 2.0
+
+
+def follow(options: Options, chain: StackChain, run_id: str) -> RunProgress:
+    """Show a run until it ends or its runner is found dead; return the last that is known of it.
+
+    Ctrl-C stops the following, not the run, and raises KeyboardInterrupt.
+    """
+    with journal_of(chain, run_id) as journal:
+        changes = _changes(lambda: progress_of(journal, run_id), chain, run_id)
+        if options.quiet:
+            return _last(changes)
+        try:
+            return _live(changes) if sys.stderr.isatty() else _plain(options, changes)
+        except KeyboardInterrupt:
+            say(options, f"\nThe run goes on. Come back with: {_watch_command(run_id)}")
+            raise
+
+
+def describe(progress: RunProgress) -> str:
+    """Return a run's progress in one line: trials, best loss, trials/s, time left."""
+    done = progress.completed + progress.failed
+    parts = [f"{done}/{progress.n_trials} trials"]
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    if progress.best_loss is not None:
+        parts.append(f"best loss {progress.best_loss:.6g}")
+    parts.append(f"{progress.trials_per_second:.1f} trials/s")
+    if progress.state is RunState.RUNNING:
+        parts.append(f"{_time_left(progress)} left")
+    return ", ".join(parts)
+
+
+def _changes(
+    read: Callable[[], RunProgress], chain: StackChain, run_id: str
+) -> Iterator[RunProgress]:
+    """Yield what is known of the run, again and again, until it ends or its runner is dead."""
+    last_change, last_ended = time.monotonic(), -1
+    while True:
+        progress = read()
+        yield progress
+        if progress.state is not RunState.RUNNING:
+            return
+        ended = progress.completed + progress.failed
+        if ended != last_ended:
+            last_change, last_ended = time.monotonic(), ended
+        elif time.monotonic() - last_change > _STALL_SECONDS:
+            if chain.refresh(Component.ADAPTIVE, run_id).dead:
+                yield read()
+                return
+            last_change = time.monotonic()
+        time.sleep(_REDRAW_SECONDS)
+
+
+def _last(changes: Iterator[RunProgress]) -> RunProgress:
+    *_, last = changes
+    return last
+
+
+def _plain(options: Options, changes: Iterator[RunProgress]) -> RunProgress:
+    shown_at, shown, progress = float("-inf"), "", None
+    for progress in changes:
+        line = describe(progress)
+        now = time.monotonic()
+        if line != shown and (
+            now - shown_at > _PLAIN_LINE_SECONDS or progress.state is not RunState.RUNNING
+        ):
+            say(options, f"{progress.run_id}: {line}")
+            shown_at, shown = now, line
+    if progress is None:
+        raise RuntimeError("a run has at least one state")
+    return progress
+
+
+def _live(changes: Iterator[RunProgress]) -> RunProgress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[line]}"))
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as display:
+        task, progress = display.add_task("", total=1.0, line=""), None
+        for progress in changes:
+            display.update(
+                task,
+                description=progress.run_id,
+                total=progress.n_trials,
+                completed=progress.completed + progress.failed,
+                line=describe(progress),
+                refresh=True,
+            )
+    if progress is None:
+        raise RuntimeError("a run has at least one state")
+    return progress
+
+
+def _time_left(progress: RunProgress) -> str:
+    remaining = progress.n_trials - progress.completed - progress.failed
+    if progress.trials_per_second <= 0:
+        return "?"
+    seconds = round(remaining / progress.trials_per_second)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
+
+
+def _watch_command(run_id: str) -> str:
+    return f"mops adaptive status --watch --run-id {run_id}"

@@ -1,0 +1,110 @@
+"""From the command line to a chain of stacks: spec, plan, provider, code pinned by digest."""
+
+from dataclasses import replace
+
+from modelops.bundles.address import remove_bundle_env, write_bundle_env
+from modelops.bundles.packing import pack
+from modelops.bundles.stores import open_store
+from modelops.cli.options import Options
+from modelops.cli.output import say
+from modelops.contracts import BindingOutputs, BundleRef
+from modelops.core.errors import UsageError
+from modelops.core.settings import Home
+from modelops.infra.chain import StackChain
+from modelops.providers.discovery import find_provider
+from modelops.spec import compile_spec, load
+from modelops.spec.plan import AlgorithmPlan, CompiledPlan
+
+_REGISTRY = "MODELOPS_BUNDLE_REGISTRY"
+
+
+def compile_plan(options: Options) -> CompiledPlan:
+    """Read the spec and compile it.
+
+    Raises:
+        SpecError: with every error of the file.
+    """
+    spec = load(options.config, env=options.env, provider=options.provider)
+    return compile_spec(spec, base=options.config.absolute().parent)
+
+
+def open_chain(options: Options) -> StackChain:
+    """Return the chain of the spec's environment; the engine's steps are shown as they come.
+
+    Raises:
+        SpecError: with every error of the file.
+        ProviderError: if the provider isn't there.
+    """
+    plan = compile_plan(options)
+    provider = find_provider(plan.provider.name)
+    return StackChain(plan, provider, Home.current(), lambda step: say(options, f"  {step}"))
+
+
+def choose_algorithm(plan: CompiledPlan, name: str | None) -> AlgorithmPlan:
+    """Return the algorithm of that name, or the only one there is.
+
+    Raises:
+        UsageError: if there is none, or the choice isn't clear.
+    """
+    names = [algorithm.name for algorithm in plan.algorithms]
+    if name is None and len(names) == 1:
+        return plan.algorithms[0]
+    for algorithm in plan.algorithms:
+        if algorithm.name == name:
+            return algorithm
+    if not names:
+        raise UsageError("The spec has no algorithm.", hint="Add one under spec.algorithms.")
+    what = "Which algorithm?" if name is None else f"There is no algorithm {name!r}."
+    raise UsageError(what, hint=f"Name one of: {', '.join(names)}")
+
+
+def with_run_id(chain: StackChain, algorithm: str, run_id: str | None) -> StackChain:
+    """Return the chain with a name of the user's own for the run of an algorithm."""
+    algorithms = tuple(
+        replace(item, run_id=run_id) if item.name == algorithm else item
+        for item in chain.plan.algorithms
+    )
+    return replace(chain, plan=replace(chain.plan, algorithms=algorithms))
+
+
+def pinned_by_content(chain: StackChain) -> StackChain:
+    """Return the chain with every bundle directory pinned by the digest that it would have.
+
+    Nothing is pushed: the digest depends on the content alone.
+    """
+    refs = {}
+    for algorithm in chain.plan.algorithms:
+        if algorithm.bundle.directory is not None:
+            packed = pack(algorithm.bundle.directory)
+            repository = _repository(chain, packed.name)
+            refs[algorithm.name] = BundleRef(repository, packed.digest)
+    return chain.pinned(refs)
+
+
+def pushed(chain: StackChain, options: Options, registry: BindingOutputs) -> StackChain:
+    """Push every bundle directory to the registry; return the chain pinned by their digests."""
+    refs = {}
+    store = open_store(registry.env[_REGISTRY])
+    for algorithm in chain.plan.algorithms:
+        directory = algorithm.bundle.directory
+        if directory is not None:
+            packed = pack(directory)
+            ref = store.push(_repository(chain, packed.name), packed)
+            say(options, f"bundle {directory.name or directory}: {ref}")
+            refs[algorithm.name] = ref
+    return chain.pinned(refs)
+
+
+def note_registry(chain: StackChain, registry: BindingOutputs) -> None:
+    """Write down where the environment's bundles are, for commands that don't read the spec."""
+    write_bundle_env(chain.plan.env, registry.env[_REGISTRY])
+
+
+def forget_registry(chain: StackChain) -> None:
+    """Forget where the environment's bundles are: its registry stack is down."""
+    remove_bundle_env(chain.plan.env)
+
+
+def _repository(chain: StackChain, name: str) -> str:
+    prefix = chain.plan.registry.prefix.strip("/")
+    return f"{prefix}/{name}" if prefix else name

@@ -1,0 +1,235 @@
+"""From the text of a YAML file to plain data and the place of every value in it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from modelops.spec import yaml_text
+from modelops.spec.problems import Finding, InvalidSpecError, SpecPath, SpecProblem
+from modelops.spec.source import Entry, Source
+
+_MAX_VALUES = 100_000
+_MAX_FOUND = 60
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A file's data (dicts, lists, finite scalars, None), its places, and what is wrong already."""
+
+    data: Any
+    source: Source
+    problems: tuple[SpecProblem, ...]
+
+
+def read_tree(text: str, file: str) -> Tree:
+    """Read YAML. Duplicate keys, keys that aren't text and odd scalars become problems.
+
+    Raises:
+        InvalidSpecError: if it can't be read at all: a syntax error, an empty file, more than
+            100,000 values once aliases are expanded, or a value that contains itself.
+    """
+    try:
+        loader = yaml_text.Loader(text)
+        try:
+            node = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        raise InvalidSpecError([_syntax_problem(error, file)]) from error
+    except yaml.reader.ReaderError as error:
+        line, column = place_of(text, error.position)
+        message = f"the character U+{ord(text[error.position]):04X} isn't allowed in YAML"
+        raise InvalidSpecError([SpecProblem(file, line, column, "", "", message)]) from error
+    if node is None:
+        message = "it is empty"
+        suggestion = "`mops init DIR` makes one to start from."
+        raise InvalidSpecError([SpecProblem(file, 1, 1, "", "", message, suggestion)])
+    builder = _Builder(text, file)
+    data = builder.build(node, (), node)
+    return Tree(data, Source(file, builder.entries), tuple(dict.fromkeys(builder.problems)))
+
+
+def place_of(text: str, index: int) -> tuple[int, int]:
+    """Return the line and the column, from 1, of a character of the text."""
+    before = text[:index]
+    return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
+
+
+class _Builder:
+    """Builds the data of one file; holds what is gathered on the way."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text = text
+        self.file = file
+        self.entries: dict[SpecPath, Entry] = {}
+        self.problems: list[SpecProblem] = []
+        self.count = 0
+        self.open: list[yaml.Node] = []
+        # A long text that many aliases repeat is looked at once.
+        self.scalars: dict[yaml.Node, bool | int | float | str | None] = {}
+
+    def build(self, node: yaml.Node, path: SpecPath, key: yaml.Node) -> Any:
+        self.enter(node, path)
+        self.entries[path] = self.entry(node, key)
+        if isinstance(node, yaml.ScalarNode):
+            if node not in self.scalars:
+                self.scalars[node] = self.scalar(node, path)
+            return self.scalars[node]
+        self.open.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode) and node.tag == yaml_text.MAPPING:
+                return self.mapping(node, path)
+            if isinstance(node, yaml.SequenceNode) and node.tag == yaml_text.LIST:
+                return [
+                    self.build(item, (*path, index), item) for index, item in enumerate(node.value)
+                ]
+        finally:
+            self.open.pop()
+        self.note(path, _unused_tag(node.tag))
+        return None
+
+    def mapping(self, node: yaml.MappingNode, path: SpecPath) -> dict[str, Any]:
+        own, merged = self.pairs(node, path)
+        names = {name for name, _, _ in own}
+        result: dict[str, Any] = {}
+        for name, key, value in [*(item for item in merged if item[0] not in names), *own]:
+            if name not in result:
+                result[name] = self.build(value, (*path, name), key)
+        return result
+
+    def pairs(self, node: yaml.MappingNode, path: SpecPath) -> "tuple[list[_Pair], list[_Pair]]":
+        """Return what the mapping says itself and what it merges (`<<`) from others."""
+        own: dict[str, _Pair] = {}
+        merged: dict[str, _Pair] = {}
+        for key, value in node.value:
+            if key.tag == yaml_text.MERGE:
+                for item in self.merged(value, path):
+                    merged.setdefault(item[0], item)
+            elif not isinstance(key, yaml.ScalarNode) or key.tag != yaml_text.TEXT:
+                self.note_key(path, key)
+            elif key.value in own:
+                first = own[key.value][1].start_mark.line + 1
+                message = f"this key is there twice; the first is on line {first}"
+                self.note((*path, key.value), message, key)
+            else:
+                self.check_text(key, path)
+                own[key.value] = (key.value, key, value)
+        return list(own.values()), list(merged.values())
+
+    def merged(self, node: yaml.Node, path: SpecPath) -> "Iterator[_Pair]":
+        self.enter(node, path)
+        self.open.append(node)
+        if isinstance(node, yaml.MappingNode):
+            # Its pairs count too: merging is copying.
+            self.count += len(node.value)
+            own, further = self.pairs(node, path)
+            yield from own
+            yield from further
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from self.merged(item, path)
+        else:
+            self.note(path, "<< takes a mapping or a list of mappings", node)
+        self.open.pop()
+
+    def scalar(self, node: yaml.ScalarNode, path: SpecPath) -> bool | int | float | str | None:
+        try:
+            match node.tag:
+                case yaml_text.TEXT:
+                    self.check_text(node, path)
+                    return str(node.value)
+                case yaml_text.NULL:
+                    return None
+                case yaml_text.BOOL:
+                    return yaml_text.read_bool(node.value)
+                case yaml_text.INT:
+                    return yaml_text.read_int(node.value)
+                case yaml_text.FLOAT:
+                    return yaml_text.read_float(node.value)
+                case other:
+                    self.note(path, _unused_tag(other))
+        except ValueError as error:
+            suggestion = ""
+            if yaml_text.OCTAL.fullmatch(node.value):
+                suggestion = f'Leave the 0 out, or, if it is text, write "{node.value}".'
+            self.note(path, str(error), suggestion=suggestion)
+        return None
+
+    def check_text(self, node: yaml.ScalarNode, path: SpecPath) -> None:
+        if any("\ud800" <= character <= "\udfff" for character in node.value):
+            self.note(path, "half of a surrogate pair isn't a character", node)
+
+    def note(
+        self, path: SpecPath, message: str, at: yaml.Node | None = None, suggestion: str = ""
+    ) -> None:
+        places = self.entries if at is None else {path: self.entry(at, at)}
+        finding = Finding(path, message, suggestion)
+        self.problems.append(Source(self.file, places).problem(finding))
+
+    def note_key(self, path: SpecPath, key: yaml.Node) -> None:
+        suggestion = ""
+        if isinstance(key, yaml.ScalarNode):
+            suggestion = f'If it is meant as a name, write "{key.value}".'
+        self.note(path, "keys must be text", key, suggestion)
+
+    def give_up(self, path: SpecPath, node: yaml.Node, message: str) -> None:
+        self.note(path, message, node)
+        raise InvalidSpecError(self.problems[-1:])
+
+    def enter(self, node: yaml.Node, path: SpecPath) -> None:
+        self.count += 1
+        if self.count > _MAX_VALUES:
+            self.give_up(path, node, f"aliases make it more than {_MAX_VALUES:,} values")
+        if any(node is outer for outer in self.open):
+            self.give_up(path, node, "a value contains itself")
+
+    def entry(self, node: yaml.Node, key: yaml.Node) -> Entry:
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        return Entry(
+            line=node.start_mark.line + 1,
+            column=node.start_mark.column + 1,
+            key_line=key.start_mark.line + 1,
+            key_column=key.start_mark.column + 1,
+            found=self.found(node),
+            plain=node.value if plain else None,
+        )
+
+    def found(self, node: yaml.Node) -> str:
+        """Return what is written: literally if it is short, else what kind of thing it is."""
+        start = node.start_mark.index
+        written = self.text[start : min(node.end_mark.index, start + _MAX_FOUND + 1)].rstrip()
+        short = len(written) <= _MAX_FOUND
+        if not written:
+            return "nothing"
+        if "\n" not in written and (short or isinstance(node, yaml.ScalarNode)):
+            return written if short else f"{written[: _MAX_FOUND - 1]}…"
+        match node:
+            case yaml.MappingNode():
+                return "a mapping"
+            case yaml.SequenceNode():
+                return "a list"
+        return "a text of several lines"
+
+
+_Pair = tuple[str, yaml.ScalarNode, yaml.Node]
+
+
+def _unused_tag(tag: str) -> str:
+    return f"the tag {tag.replace('tag:yaml.org,2002:', '!!')} isn't used in specs"
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> SpecProblem:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    context = error.context
+    if context and error.context_mark and error.context_mark.line + 1 != line:
+        context = f"{context} that begins on line {error.context_mark.line + 1}"
+    parts = [part for part in (context, error.problem) if part]
+    suggestion = ""
+    if "cannot start any token" in (error.problem or "") and "'\\t'" in (error.problem or ""):
+        suggestion = "Indent with spaces: YAML allows no tabs there."
+    return SpecProblem(
+        file, line, column, "", "", f"not valid YAML: {', '.join(parts)}", suggestion
+    )

@@ -1,0 +1,68 @@
+"""Options and fixtures of all tests, and the check that no process outlives them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import settings
+
+# These machines are noisy: no test fails for the time that it took.
+settings.register_profile("modelops", deadline=None)
+settings.load_profile("modelops")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--dask-address",
+        default=os.environ.get("DASK_ADDRESS"),
+        help="run the tests marked `external` on the scheduler at this address",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--dask-address"):
+        return
+    skip = pytest.mark.skip(reason="needs a running Dask: --dask-address or DASK_ADDRESS")
+    for item in items:
+        if "external" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def modelops_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A MODELOPS_HOME of the test's own, and an environment without settings of the user's."""
+    home = tmp_path / "modelops"
+    for name in list(os.environ):
+        if name.startswith(("MODELOPS_BUNDLE", "PULUMI_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("MODELOPS_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    yield
+    left = processes_below(tmp_path_factory.getbasetemp())
+    described = [f"{process.pid}: {' '.join(process.cmdline())}" for process in left]
+    for process in left:
+        process.kill()
+    assert not described, "processes that the tests left behind"
+
+
+def processes_below(folder: Path) -> list[psutil.Process]:
+    """Return the processes that work in a folder or name it in their command."""
+    found = []
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            places = [process.cwd(), *process.cmdline()]
+            if process.status() != psutil.STATUS_ZOMBIE and any(str(folder) in p for p in places):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
