@@ -1,0 +1,117 @@
+"""The real `mops`, on the real engine, in a MODELOPS_HOME of each test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from modelops.core.automation import ENGINE_VERSION, tool_cache
+
+BUNDLE = """\
+import numpy as np
+
+
+def simulate(params, seed):
+    rng = np.random.default_rng(seed)
+    x = np.arange(5)
+    return {"x": x, "y": params["slope"] * x + rng.normal(0, 0.1, 5)}
+"""
+TARGETS = """\
+from modelops.calibration import Target, target
+
+
+@target
+def line():
+    return Target({"x": [0, 1, 2, 3, 4], "y": [0.0, 2.0, 4.0, 6.0, 8.0]}, on="x", value="y")
+"""
+
+
+@dataclass(frozen=True)
+class Mops:
+    """The command line, with a spec and a home of its own."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def home(self) -> Path:
+        return Path(self.environment["MODELOPS_HOME"])
+
+    def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("mops")), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == expect, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, expect: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", expect=expect).stdout)
+
+    def write_model(self, code: str) -> None:
+        (self.folder / "model.py").write_text(code)
+
+    def write_spec(self, *, workers: int = 1, env: str = "dev", **parameters: Any) -> None:
+        given = {"n_trials": 8, "n_parallel": 4, "replicates": 2, "seed": 7, **parameters}
+        spec = {
+            "apiVersion": "modelops/v1",
+            "kind": "Runtime",
+            "metadata": {"name": "test", "env": env},
+            "spec": {
+                "provider": {"name": "local"},
+                "workerGroups": {"default": {"min": workers, "max": workers}},
+                "algorithms": {
+                    "fit": {
+                        "type": "optuna",
+                        "parameters": given,
+                        "entrypoint": {
+                            "bundle": ".",
+                            "targets": ["line"],
+                            "space": {"slope": {"low": 0.0, "high": 4.0}},
+                        },
+                    }
+                },
+            },
+        }
+        (self.folder / "runtime.yaml").write_text(yaml.safe_dump(spec))
+
+
+@pytest.fixture
+def mops(tmp_path: Path) -> Iterator[Mops]:
+    """`mops` in a folder with a small bundle and its spec; all is taken down afterwards."""
+    engine = tool_cache() / f"pulumi-v{ENGINE_VERSION}" / "bin" / "pulumi"
+    assert engine.exists(), "the engine isn't built: make test-tools"
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(
+        json.dumps({"name": "line", "version": "1", "entrypoint": "model:simulate"})
+    )
+    (folder / "targets.py").write_text(TARGETS)
+    (folder / ".mopsignore").write_text("runtime.yaml\n")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MODELOPS_BUNDLE", "PULUMI_"))
+    }
+    environment |= {"MODELOPS_HOME": str(tmp_path / "home"), "NO_COLOR": "1"}
+    command = Mops(folder, environment)
+    command.write_model(BUNDLE)
+    command.write_spec()
+    yield command
+    if command.home.exists():
+        command("down", "--delete-data", "--yes")

@@ -1,0 +1,95 @@
+"""The four stacks on the real engine: up, heal, refuse, down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from conftest import processes_below
+
+if TYPE_CHECKING:
+    from integration.conftest import Mops
+
+pytestmark = pytest.mark.integration
+
+
+def scheduler_of(mops: Mops) -> tuple[int, dict[str, Any]]:
+    resources = mops.json("workspace", "status")["resources"]
+    return int(resources["dask-scheduler"]["pid"]), resources
+
+
+def test_a_stack_goes_up_once_heals_and_goes_down(mops: Mops) -> None:
+    mops("registry", "up")
+    mops("infra", "up")
+    first = mops.json("workspace", "up")
+    assert first["changes"]["create"] > 0
+    pid, resources = scheduler_of(mops)
+    outputs = mops.json("workspace", "outputs")
+
+    again = mops.json("workspace", "up")
+    assert set(again["changes"]) == {"same"}
+    assert scheduler_of(mops)[0] == pid
+
+    psutil.Process(pid).kill()
+    mops("workspace", "refresh", "--exit-code", expect=3)
+    assert "dead" in mops("workspace", "status").stdout
+    mops("workspace", "preview", "--exit-code", expect=3)
+    healed = mops.json("workspace", "up")
+    assert healed["changes"]["update"] >= 1
+    new_pid, new_resources = scheduler_of(mops)
+    assert new_pid != pid
+    assert new_resources["dask-scheduler"]["ports"] == resources["dask-scheduler"]["ports"]
+    assert mops.json("workspace", "outputs") == outputs
+
+    mops("workspace", "down")
+    assert processes_below(mops.home) == []
+    assert not psutil.pid_exists(new_pid)
+
+
+def test_the_order_is_kept_in_both_directions(mops: Mops) -> None:
+    too_early = mops("infra", "up", expect=4)
+    assert "mops registry up" in too_early.stderr
+    mops("registry", "up")
+    mops("infra", "up")
+    too_late = mops("registry", "down", expect=2)
+    assert "modelops-infra-dev" in too_late.stderr
+    assert "mops infra down" in too_late.stderr
+    assert "Traceback" not in too_early.stderr + too_late.stderr
+    mops("infra", "down")
+    mops("registry", "down")
+    mops("registry", "outputs", expect=4)
+
+
+def test_a_plan_touches_nothing_and_is_the_same_each_time(mops: Mops) -> None:
+    first = mops("plan", "--json").stdout
+    assert mops("plan", "--json").stdout == first
+    assert not mops.home.exists()
+    assert "modelops-workspace-dev" in mops("plan").stdout
+
+
+def test_down_keeps_the_data_and_delete_data_leaves_nothing(mops: Mops) -> None:
+    mops("registry", "up")
+    mops("infra", "up")
+    result = Path(mops.home / "local/dev/objects/results/kept.txt")
+    result.write_text("data")
+    mops("down")
+    assert result.read_text() == "data"
+    mops("infra", "outputs", expect=4)
+    mops("down", "--delete-data")
+    assert not (mops.home / "local" / "dev").exists()
+
+
+def test_nothing_is_up_at_first_and_status_says_so(mops: Mops) -> None:
+    done = mops("status", expect=4)
+    assert "mops up" in done.stderr
+
+
+def test_two_environments_dont_know_of_each_other(mops: Mops) -> None:
+    mops("registry", "up")
+    mops("registry", "up", "--env", "other")
+    mops("registry", "down", "--env", "other")
+    registry = mops.json("registry", "outputs")["env"]["MODELOPS_BUNDLE_REGISTRY"]
+    assert registry.endswith("local/dev/registry")
