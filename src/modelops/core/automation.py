@@ -1,5 +1,6 @@
 """The engine and its workspaces: the only way to reach Pulumi's Automation API."""
 
+import datetime
 import functools
 import os
 import secrets
@@ -7,9 +8,12 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pulumi import automation as auto
+
+# The mode is an argument of Stack's public constructor, but isn't exported.
+from pulumi.automation._stack import StackInitMode
 from semver import VersionInfo
 
 from modelops.core.errors import EngineError
@@ -54,10 +58,41 @@ def tool_cache() -> Path:
     return Path(os.environ.get("MODELOPS_TOOLS") or Path(base) / "modelops" / "tools").absolute()
 
 
-def workspace_options(
+class Stack(auto.Stack):
+    """A stack whose operations leave out what their own events tell already.
+
+    The Automation API asks the engine for outputs and history after each operation, which takes
+    longer than a small operation itself; whoever uses this class reads them from the events.
+    """
+
+    @classmethod
+    def open(cls, name: str, workspace: auto.LocalWorkspace) -> Self:
+        """Return the stack of that name; it's made if need be."""
+        return cls(name, workspace, StackInitMode.CREATE_OR_SELECT)
+
+    @classmethod
+    def find(cls, name: str, workspace: auto.LocalWorkspace) -> Self:
+        """Return the stack of that name.
+
+        Raises:
+            StackNotFoundError: if there is none.
+        """
+        return cls(name, workspace, StackInitMode.SELECT)
+
+    def outputs(self) -> dict[str, auto.OutputValue]:
+        """Return nothing: the outputs come with the events."""
+        return {}
+
+    def info(self, show_secrets: bool = True) -> auto.UpdateSummary:
+        """Return a summary without figures: those come with the events."""
+        now = datetime.datetime.now(datetime.UTC)
+        return auto.UpdateSummary("update", now, "", {}, {}, "succeeded")
+
+
+def open_workspace(
     home: Home, project: str, work_dir: Path, program: Callable[[], Any] | None = None
-) -> auto.LocalWorkspaceOptions:
-    """Return the options of a workspace: backend, passphrase, engine, the whole environment.
+) -> auto.LocalWorkspace:
+    """Return a workspace: backend, passphrase, engine, the whole environment.
 
     The environment reaches the engine as it is (passphrase, passphrase file, cloud credentials),
     with our plugin on PATH. Without PULUMI_BACKEND_URL the backend is a folder under MODELOPS_HOME.
@@ -73,7 +108,7 @@ def workspace_options(
         # A user's own PULUMI_HOME holds credentials and plugins that other backends need.
         environment.setdefault("PULUMI_HOME", str(home.pulumi_home))
     environment |= _passphrase(home, environment)
-    return auto.LocalWorkspaceOptions(
+    return auto.LocalWorkspace(
         work_dir=str(work_dir),
         program=program,
         env_vars=environment,

@@ -14,7 +14,7 @@ from modelops.spec.plan import BundleSource, CompiledPlan
 _ORDER = tuple(Component)
 
 
-def _ignore(_step: str) -> None:
+def _ignore(_news: object) -> None:
     pass
 
 
@@ -79,29 +79,45 @@ class StackChain:
         """Return the plan of an algorithm's adaptive stack; its code must be pinned."""
         return next(run for run in self.provider_plan().runs() if run.algorithm == algorithm)
 
-    def apply(self) -> dict[str, BindingOutputs]:
-        """Bring up every stack; return the bindings of each algorithm.
+    def apply(
+        self,
+        on_result: Callable[[StackResult], None] = _ignore,
+        *,
+        after: Component | None = None,
+    ) -> dict[str, BindingOutputs]:
+        """Bring up every stack (or those after one that is up); return each algorithm's bindings.
 
         Raises:
             EngineError: with what the engine said; the stacks brought up so far stay.
         """
-        results = [self._up(stack) for stack in self.provider_plan().stacks]
-        runs = zip(self.plan.algorithms, results[len(_ORDER) - 1 :], strict=True)
-        return {algorithm.name: result.bindings for algorithm, result in runs}
+        bindings = {}
+        for stack in self.provider_plan().stacks:
+            if after is not None and _ORDER.index(stack.component) <= _ORDER.index(after):
+                continue
+            result = self._up(stack)
+            on_result(result)
+            if stack.algorithm is not None:
+                bindings[stack.algorithm] = result.bindings
+        return bindings
+
+    def preview_all(self) -> dict[str, Mapping[str, int]]:
+        """Return what `up` would do to each stack, as far as the engine can tell.
+
+        A stack can be previewed once the one before it is up; those after it are left out.
+        """
+        changes: dict[str, Mapping[str, int]] = {}
+        for stack in self.provider_plan().stacks:
+            before = _before(stack.component)
+            if before is None or self._stack(before).status().is_up:
+                pulumi_stack = self._stack(stack.component, stack.run_id)
+                changes[pulumi_stack.name] = pulumi_stack.preview(stack, self.provider, before)
+        return changes
 
     def preview(self, component: Component) -> Mapping[str, int]:
         """Return what `up` of a stack would do, by the engine's count."""
         self._require_before(component)
         stack = self.provider_plan().stack(component)
         return self._stack(component).preview(stack, self.provider, _before(component))
-
-    def preview_run(self, algorithm: str) -> Mapping[str, int]:
-        """Return what `up` of a run would do, by the engine's count."""
-        self._require_before(Component.ADAPTIVE)
-        stack = self.run_stack(algorithm)
-        return self._stack(stack.component, stack.run_id).preview(
-            stack, self.provider, _before(stack.component)
-        )
 
     def bindings(self, component: Component, run_id: str | None = None) -> BindingOutputs:
         """Return what a stack handed on.

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from pulumi.automation.events import EngineEvent
 
-_QUIET_STEPS = frozenset({"same", "read", "read-replacement", "refresh"})
+_QUIET_STEPS = frozenset({"same", "read", "read-replacement", "read-discard", "discard", "refresh"})
 # The Pulumi SDK puts this before an error that a provider written in Python raised …
 _RAISED = re.compile(r"^(?:error: )?(?:Unexpected <class '[^']+'>: )?")
 # … and the frames of its traceback behind it.
@@ -15,11 +16,18 @@ _EMPTY = ("update failed", "preview failed", "refresh failed", "destroy failed")
 
 
 class EngineLog:
-    """Collects errors and reports steps; give it to an engine operation as `on_event`."""
+    """Reports steps and keeps what an operation tells; give it to the operation as `on_event`.
+
+    Attributes:
+        changes: the engine's summary: operation → how many resources.
+        outputs: the stack's outputs after the operation.
+    """
 
     def __init__(self, on_step: Callable[[str], None]) -> None:
         self._on_step = on_step
         self._errors: list[str] = []
+        self.changes: dict[str, int] = {}
+        self.outputs: dict[str, Any] = {}
 
     def __call__(self, event: EngineEvent) -> None:
         """Take one event."""
@@ -28,8 +36,16 @@ class EngineLog:
         elif event.resource_pre_event is not None:
             step = event.resource_pre_event.metadata
             operation = getattr(step.op, "value", step.op)
-            if operation not in _QUIET_STEPS and not step.type.startswith("pulumi:"):
+            # Components have no provider, and nothing is done to them.
+            if operation not in _QUIET_STEPS and step.provider:
                 self._on_step(f"{operation} {step.urn.rsplit('::', 1)[-1]}")
+        elif event.res_outputs_event is not None:
+            step = event.res_outputs_event.metadata
+            if step.type == "pulumi:pulumi:Stack" and step.new is not None:
+                self.outputs = dict(step.new.outputs or {})
+        elif event.summary_event is not None:
+            counts = event.summary_event.resource_changes
+            self.changes = {str(getattr(op, "value", op)): n for op, n in counts.items()}
 
     @property
     def errors(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pulumi
 from pulumi import automation as auto
 
 from modelops.contracts import BindingOutputs
-from modelops.core.automation import workspace_options
+from modelops.core.automation import Stack, open_workspace
 from modelops.core.errors import EngineError, ModelOpsError, NotThereError
 from modelops.core.naming import StackNaming
 from modelops.core.settings import Home
@@ -91,23 +92,28 @@ class PulumiStack:
         Raises:
             EngineError: with what the engine said.
         """
-        with self._open(self._program(plan, provider, upstream)) as stack:
+        program = self._program(plan, provider, upstream)
+        with (
+            self._workspace(program) as workspace,
+            self._engine_errors("couldn't be brought up", on_step) as log,
+        ):
+            stack = Stack.open(self.name, workspace)
             self._tag(stack)
-            with self._engine_errors("couldn't be brought up", on_step) as log:
-                result = stack.up(refresh=True, on_event=log)
-            changes = _counts(result.summary.resource_changes)
-            return StackResult(
-                self.component, self.name, changes, _bindings(result.outputs), self.run_id
-            )
+            stack.up(on_event=log)
+        bindings = BindingOutputs.from_json(log.outputs[BINDINGS])
+        return StackResult(self.component, self.name, log.changes, bindings, self.run_id)
 
     def preview(
         self, plan: StackPlan, provider: ProviderPlugin, upstream: Component | None
     ) -> Mapping[str, int]:
         """Return what `up` would do, by the engine's count; nothing is touched."""
-        with self._open(self._program(plan, provider, upstream)) as stack:
-            with self._engine_errors("can't be previewed") as log:
-                result = stack.preview(refresh=True, on_event=log)
-            return _counts(result.change_summary)
+        program = self._program(plan, provider, upstream)
+        with (
+            self._workspace(program) as workspace,
+            self._engine_errors("can't be previewed") as log,
+        ):
+            Stack.open(self.name, workspace).preview(on_event=log)
+        return log.changes
 
     def bindings(self) -> BindingOutputs:
         """Return what the stack handed on.
@@ -115,27 +121,26 @@ class PulumiStack:
         Raises:
             NotThereError: if it isn't up.
         """
-        with self._select() as stack:
-            outputs = stack.outputs()
+        outputs = json.loads(self._ask("stack", "output", "--json"))
         if BINDINGS not in outputs:
             raise self._not_up()
-        return _bindings(outputs)
+        return BindingOutputs.from_json(outputs[BINDINGS])
 
     def status(self) -> StackStatus:
         """Return the stack's resources as the state has them."""
         try:
-            with self._select() as stack:
-                deployment = stack.export_stack().deployment or {}
+            deployment = json.loads(self._ask("stack", "export"))["deployment"]
         except NotThereError:
             return StackStatus(self.component, self.name, False, {}, self.run_id)
+        all_of = deployment.get("resources") or []
         resources = {
             item["urn"].rsplit("::", 1)[-1]: item.get("outputs", {})
-            for item in deployment.get("resources") or []
+            for item in all_of
             if item.get("custom") and not item["type"].startswith("pulumi:")
         }
         is_up = any(
             item["type"] == "pulumi:pulumi:Stack" and BINDINGS in item.get("outputs", {})
-            for item in deployment.get("resources") or []
+            for item in all_of
         )
         return StackStatus(self.component, self.name, is_up, resources, self.run_id)
 
@@ -145,8 +150,8 @@ class PulumiStack:
         Raises:
             NotThereError: if the stack isn't up.
         """
-        with self._select() as stack, self._engine_errors("can't be refreshed") as log:
-            stack.refresh(on_event=log)
+        with self._workspace() as workspace, self._engine_errors("can't be refreshed") as log:
+            Stack.find(self.name, workspace).refresh(on_event=log)
         return self.status()
 
     def down(self, on_step: Callable[[str], None]) -> Mapping[str, int]:
@@ -155,12 +160,14 @@ class PulumiStack:
         Data that a provider keeps stay. A stack that isn't there is no error.
         """
         try:
-            what = "couldn't be taken down"
-            with self._select() as stack, self._engine_errors(what, on_step) as log:
-                result = stack.destroy(on_event=log, remove=True)
+            with (
+                self._workspace() as workspace,
+                self._engine_errors("couldn't be taken down", on_step) as log,
+            ):
+                Stack.find(self.name, workspace).destroy(on_event=log, remove=True)
         except NotThereError:
             return {}
-        return _counts(result.summary.resource_changes)
+        return log.changes
 
     def _program(
         self, plan: StackPlan, provider: ProviderPlugin, upstream: Component | None
@@ -189,35 +196,23 @@ class PulumiStack:
 
         return program
 
-    def _tag(self, stack: auto.Stack) -> None:
+    def _tag(self, stack: Stack) -> None:
         if self.run_id is not None and RUN_TAG not in stack.list_tags():
             stack.set_tag(ENV_TAG, self._naming.env)
             stack.set_tag(RUN_TAG, self.run_id)
 
-    @contextmanager
-    def _open(self, program: Callable[[], Any]) -> Iterator[auto.Stack]:
-        project = self._naming.project(self.component)
-        with tempfile.TemporaryDirectory(prefix="mops-") as folder:
-            options = workspace_options(self._home, project, Path(folder), program)
-            with self._engine_errors("can't be opened"):
-                stack = auto.create_or_select_stack(
-                    self.name, project_name=project, program=program, opts=options
-                )
-            yield stack
+    def _ask(self, *arguments: str) -> str:
+        """Return what the engine says to a question about the stack."""
+        with self._workspace() as workspace, self._engine_errors("can't be read"):
+            command = [*arguments, "--stack", self.name]
+            answer = workspace.pulumi_command.run(command, workspace.work_dir, workspace.env_vars)
+        return str(answer.stdout)
 
     @contextmanager
-    def _select(self) -> Iterator[auto.Stack]:
+    def _workspace(self, program: Callable[[], Any] | None = None) -> Iterator[auto.LocalWorkspace]:
         project = self._naming.project(self.component)
         with tempfile.TemporaryDirectory(prefix="mops-") as folder:
-            options = workspace_options(self._home, project, Path(folder))
-            try:
-                with self._engine_errors("can't be opened"):
-                    stack = auto.select_stack(
-                        self.name, project_name=project, program=lambda: None, opts=options
-                    )
-            except auto.StackNotFoundError as error:
-                raise self._not_up() from error
-            yield stack
+            yield open_workspace(self._home, project, Path(folder), program)
 
     @contextmanager
     def _engine_errors(
@@ -227,8 +222,8 @@ class PulumiStack:
         log = EngineLog(on_step)
         try:
             yield log
-        except auto.StackNotFoundError:
-            raise
+        except auto.StackNotFoundError as error:
+            raise self._not_up() from error
         except auto.ConcurrentUpdateError as error:
             raise EngineError(
                 f"{self.name} {what}: another operation holds its lock.",
@@ -253,13 +248,7 @@ def run_ids(naming: StackNaming, home: Home) -> tuple[str, ...]:
     """
     project = naming.project(Component.ADAPTIVE)
     with tempfile.TemporaryDirectory(prefix="mops-") as folder:
-        options = workspace_options(home, project, Path(folder))
-        workspace = auto.LocalWorkspace(
-            work_dir=options.work_dir,
-            env_vars=options.env_vars,
-            project_settings=options.project_settings,
-            pulumi_command=options.pulumi_command,
-        )
+        workspace = open_workspace(home, project, Path(folder))
         try:
             all_tags = [workspace.list_tags(item.name) for item in workspace.list_stacks()]
         except auto.CommandError as error:
@@ -268,11 +257,3 @@ def run_ids(naming: StackNaming, home: Home) -> tuple[str, ...]:
             ) from error
     found = [tags[RUN_TAG] for tags in all_tags if tags.get(ENV_TAG) == naming.env]
     return tuple(sorted(found))
-
-
-def _counts(changes: Mapping[Any, int] | None) -> dict[str, int]:
-    return {str(getattr(kind, "value", kind)): count for kind, count in (changes or {}).items()}
-
-
-def _bindings(outputs: Mapping[str, auto.OutputValue]) -> BindingOutputs:
-    return BindingOutputs.from_json(outputs[BINDINGS].value)

@@ -70,9 +70,9 @@ def test_without_an_engine_the_error_says_what_was_tried_and_what_to_do(
 
 def test_a_passphrase_is_made_once_and_kept_private(engine: Path, modelops_home: Path) -> None:
     home = Home.current()
-    first = automation.workspace_options(home, "p", modelops_home).env_vars or {}
+    first = automation.open_workspace(home, "p", modelops_home).env_vars
     text = home.passphrase_file.read_text()
-    second = automation.workspace_options(home, "p", modelops_home).env_vars or {}
+    second = automation.open_workspace(home, "p", modelops_home).env_vars
     assert len(text) >= 32
     assert home.passphrase_file.read_text() == text
     assert stat.S_IMODE(home.passphrase_file.stat().st_mode) == 0o600
@@ -86,7 +86,7 @@ def test_the_users_passphrase_and_the_whole_environment_reach_the_engine(
 ) -> None:
     monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "credential")
-    environment = automation.workspace_options(Home.current(), "p", modelops_home).env_vars or {}
+    environment = automation.open_workspace(Home.current(), "p", modelops_home).env_vars
     assert environment[name] == "theirs"
     assert environment["AZURE_CLIENT_SECRET"] == "credential"
     assert not Home.current().passphrase_file.exists()
@@ -96,13 +96,14 @@ def test_the_default_backend_is_a_folder_and_any_other_is_left_alone(
     engine: Path, modelops_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = Home.current()
-    options = automation.workspace_options(home, "p", modelops_home)
-    assert options.project_settings is not None
-    assert options.project_settings.backend is not None
-    assert options.project_settings.backend.url == home.pulumi_state.as_uri()
+    workspace = automation.open_workspace(home, "p", modelops_home)
+    assert backend_of(workspace) == home.pulumi_state.as_uri()
     monkeypatch.setenv("PULUMI_BACKEND_URL", "azblob://states")
-    options = automation.workspace_options(home, "p", modelops_home)
-    assert options.project_settings is not None
-    assert options.project_settings.backend is not None
-    assert options.project_settings.backend.url == "azblob://states"
-    assert "PULUMI_HOME" not in (options.env_vars or {})
+    workspace = automation.open_workspace(home, "p", modelops_home)
+    assert backend_of(workspace) == "azblob://states"
+    assert "PULUMI_HOME" not in workspace.env_vars
+
+
+def backend_of(workspace: automation.auto.LocalWorkspace) -> str | None:
+    backend = workspace.project_settings().backend
+    return None if backend is None else backend.url

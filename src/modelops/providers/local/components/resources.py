@@ -34,6 +34,8 @@ class Process(pulumi.CustomResource):
             "files": dict(files or {}),
             "kind": kind,
             "ready": ready,
+            # An output: Pulumi knows the outputs of a resource by their being None here.
+            "ports": None,
         }
         super().__init__("modelops:index:Process", name, inputs, opts)
 

@@ -41,4 +41,4 @@ def refreshed(state: dict[str, Any]) -> dict[str, Any]:
 def changes(state: dict[str, Any], inputs: dict[str, Any]) -> list[str]:
     """Return the properties by which the folder must be made again."""
     changed = [name for name in INPUTS if state.get(name) != inputs.get(name)]
-    return changed if state.get("exists") else [*changed, "exists"]
+    return changed if refreshed(state)["exists"] else [*changed, "exists"]

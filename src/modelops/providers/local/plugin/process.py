@@ -111,11 +111,14 @@ def problems(inputs: dict[str, Any]) -> dict[str, str]:
 
 
 def changes(state: dict[str, Any], inputs: dict[str, Any]) -> list[str]:
-    """Return the properties by which a process must be started again."""
+    """Return the properties by which a process must be started again.
+
+    Whether it lives is looked at now, so that a dead one is healed without a refresh before.
+    """
     old = state.get("inputs", {})
     new = with_defaults(inputs)
     changed = [name for name in INPUTS if old.get(name) != new.get(name)]
-    return changed if state.get("alive") else [*changed, "alive"]
+    return changed if refreshed(state)["alive"] else [*changed, "alive"]
 
 
 def start(urn: str, name: str, inputs: dict[str, Any], kept: dict[str, int]) -> dict[str, Any]:
