@@ -21,7 +21,7 @@ FRESH_REPLICATES = 20
 def main(trials_file, picture):
     trials = pq.read_table(trials_file).to_pylist()
     best = min((t for t in trials if t["status"] == "completed"), key=lambda t: t["loss"])
-    params = {name: best[f"param_{name}"] for name in ("beta", "gamma")}
+    params = {name: best[f"param.{name}"] for name in ("beta", "gamma")}
     r0 = params["beta"] / params["gamma"]
 
     day, in_bed = np.loadtxt(OBSERVED, delimiter=",", skiprows=1, usecols=(0, 2), unpack=True)

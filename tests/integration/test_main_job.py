@@ -66,7 +66,7 @@ def test_up_runs_a_calibration_once(mops: Mops) -> None:
     assert run_id.startswith("fit-")
     mops("adaptive", "status", "--watch")
     best = mops.json("adaptive", "results")[0]
-    assert abs(best["param_slope"] - 2) < 1.5
+    assert abs(best["param.slope"] - 2) < 1.5
     listed = mops.json("adaptive", "list")
     assert [(run["run_id"], run["state"], run["completed"]) for run in listed] == [
         (run_id, "finished", 8)

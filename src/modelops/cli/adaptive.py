@@ -17,6 +17,9 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Runs: start, follow, read results."
 )
 
+# How the results call the column of a parameter.
+_PARAMETER = "param."
+
 _RunId = Annotated[
     str | None, typer.Option("--run-id", help="The run; the newest one if left out.", metavar="ID")
 ]
@@ -149,11 +152,9 @@ def results(
     if options.json:
         print_json(best)
         return
-    names = [
-        name for name in table.column_names if name.startswith("param_") and name != "param_id"
-    ]
+    names = [name for name in table.column_names if name.startswith(_PARAMETER)]
     print_table(
-        ("trial", "loss", *(name.removeprefix("param_") for name in names)),
+        ("trial", "loss", *(name.removeprefix(_PARAMETER) for name in names)),
         [
             (str(row["trial"]), f"{row['loss']:.6g}", *(_shown(row[name]) for name in names))
             for row in best

@@ -136,17 +136,12 @@ def plan_command(
         shown = {"plan": plan_to_json(chain.plan), "stacks": provider_plan_json(compiled)}
         print_json({**shown, "preview": changes} if preview else shown)
     else:
-        names = {
-            stack: chain.naming.stack(stack.component, stack.run_id) for stack in compiled.stacks
-        }
-        print_table(
-            ("stack", "resource", "type"),
-            [
-                (names[stack], resource.name, resource.type)
-                for stack in compiled.stacks
-                for resource in stack.resources
-            ],
-        )
+        rows = [
+            (chain.naming.stack(stack.component, stack.run_id), resource.name, resource.type)
+            for stack in compiled.stacks
+            for resource in stack.resources
+        ]
+        print_table(("stack", "resource", "type"), rows)
         for name, counts in changes.items():
             print_data(f"{name}: {count_words(counts)}")
     if exit_code and any(has_changes(counts) for counts in changes.values()):

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from modelops.bundles.manifest import read_manifest
-from modelops.bundles.template import create_bundle
+from modelops.bundles.registry_file import read_registry
+from modelops.bundles.template import STARTER_PARAMETERS, create_bundle
 from modelops.cli.options import Options
 from modelops.cli.output import say
-from modelops.core.errors import UsageError
+from modelops.core.errors import BundleError
 
 _RUNTIME = """\
 apiVersion: modelops/v1
@@ -25,6 +26,7 @@ spec:
       parameters: {{n_trials: 100, replicates: 5, seed: 1}}
       entrypoint:
         bundle: .
+        targets: [{targets}]
         space:
 {space}
 """
@@ -42,4 +44,17 @@ def init(
     options: Options = ctx.obj
     runtime = directory / "runtime.yaml"
     if runtime.exists():
-        raise UsageError(f"{runtime} is there already.", hint="Choose another directory.")
+        raise BundleError(
+            f"{directory} has runtime.yaml already.",
+            hint="Choose another directory, or move the file away.",
+        )
+    for path in create_bundle(directory, name):
+        say(options, f"made {path}")
+    space = "\n".join(
+        f"          {parameter}: {{low: {low}, high: {high}}}"
+        for parameter, (low, high) in STARTER_PARAMETERS.items()
+    )
+    targets = ", ".join(read_registry(directory).targets)
+    bundle = read_manifest(directory).name
+    runtime.write_text(_RUNTIME.format(name=bundle, targets=targets, space=space))
+    say(options, f"made {runtime}\nNext: cd {directory}, then mops up")
