@@ -25,6 +25,7 @@ def start() -> None:
             "command": [
                 *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"),
                 *("--host", "127.0.0.1", "--port", "{port:scheduler}"),
+                *("--dashboard-address", "127.0.0.1:0"),
             ],
             "env": dict(SCHEDULER_ENV),
             "root": str(folder),

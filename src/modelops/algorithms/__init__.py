@@ -1,0 +1,1 @@
+"""Algorithms: ask/tell methods, found by the entry-point group `modelops.algorithms`."""

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from modelops.bundles.discovery import effective_registry
 from modelops.bundles.manifest import read_manifest
-from modelops.bundles.registry_file import read_registry
 from modelops.bundles.template import STARTER_PARAMETERS, create_bundle
 from modelops.cli.options import Options
 from modelops.cli.output import say
@@ -54,7 +54,7 @@ def init(
         f"          {parameter}: {{low: {low}, high: {high}}}"
         for parameter, (low, high) in STARTER_PARAMETERS.items()
     )
-    targets = ", ".join(read_registry(directory).targets)
+    targets = ", ".join(effective_registry(directory).targets)
     bundle = read_manifest(directory).name
     runtime.write_text(_RUNTIME.format(name=bundle, targets=targets, space=space))
     say(options, f"made {runtime}\nNext: cd {directory}, then mops up")

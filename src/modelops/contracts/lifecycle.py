@@ -8,10 +8,13 @@ from typing import Protocol, runtime_checkable
 
 REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(
-    r"PASSW|SECRET|TOKEN|CREDENTIAL|PASSPHRASE|PRIVATE|(?:^|_)(?:KEY|PWD|AUTH|SAS)(?:_|$)|DATABASE_URL",
+    r"PASSW|SECRET|TOKEN|CREDENTIAL|PASSPHRASE|PRIVATE|SIGNATURE"
+    r"|(?:^|_)(?:KEY|PWD|AUTH|SAS|SIG)(?:_|$)",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):([^/@\s]+)(?=@)")
+# Up to the last @ of the text without blanks: a password may hold a / or an @.
+_URL_PASSWORD = re.compile(r"(?<=://)([^@:\s]*):(\S+)(?=@)")
+_URL_QUERY = re.compile(r"(?<=[?&;])([^=&;#\s]+)=([^&;#\s]*)")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,17 @@ class HasLifecycle(Protocol):
 
 
 def redact(name: str, value: str) -> str:
-    """Return the value, or REDACTED for a secret; of a URL only the password goes."""
-    if _SECRET_NAME.search(name) and "://" not in value:
+    """Return the value, or REDACTED if the name is that of a secret.
+
+    Of a URL in any other variable the password and secret parts of the query go, and the rest
+    stays.
+    """
+    if _SECRET_NAME.search(name):
         return REDACTED
-    return _URL_PASSWORD.sub(rf"\1:{REDACTED}", value)
+    value = _URL_PASSWORD.sub(rf"\1:{REDACTED}", value)
+    return _URL_QUERY.sub(_redact_query, value)
+
+
+def _redact_query(part: re.Match[str]) -> str:
+    is_secret = _SECRET_NAME.search(part[1])
+    return f"{part[1]}={REDACTED}" if is_secret else part[0]

@@ -70,6 +70,14 @@ class RunPlan:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        for name in ("algorithm", "type"):
+            if not isinstance(getattr(self, name), str):
+                raise ContractError(f"{name} is {getattr(self, name)!r}; it must be text")
+        if not (self.model is None or isinstance(self.model, str)):
+            raise ContractError(f"model is {self.model!r}; it must be text")
+        targets: Any = self.targets
+        if not isinstance(targets, tuple) or not all(isinstance(item, str) for item in targets):
+            raise ContractError(f"targets are {targets!r}; they must be a tuple of ids")
         for name in ("n_trials", "n_parallel", "replicates"):
             count = getattr(self, name)
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -110,10 +118,13 @@ class RunPlan:
             parts = dict(value)
             parts["bundle_ref"] = BundleRef.parse(parts["bundle_ref"])
             parts["space"] = SearchSpace.from_json(parts["space"])
-            parts["targets"] = tuple(parts["targets"])
+            if not isinstance(parts["targets"], str):
+                parts["targets"] = tuple(parts["targets"])
             parts["limits"] = Limits(**parts["limits"])
             return cls(**parts)
-        except (KeyError, TypeError, AttributeError) as error:
+        except ContractError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ContractError(f"this isn't a run's plan: {error!r}") from error
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,1 @@
+"""Places where simulations run, each behind `modelops.contracts.SimulationService`."""

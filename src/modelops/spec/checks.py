@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from modelops.core.near_miss import did_you_mean, near_miss
 from modelops.spec.models import Algorithm, Entrypoint, Parameters, RuntimeBody, RuntimeSpec
 from modelops.spec.not_yet import unsupported
-from modelops.spec.problems import Finding, SpecPath, did_you_mean, list_words, near_miss
+from modelops.spec.problems import Finding, SpecPath, list_words
 
 # The default run-id adds `-` and eight digits, and is a DNS label of at most 63 characters.
 _MAX_ALGORITHM_NAME = 54

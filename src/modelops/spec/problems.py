@@ -1,6 +1,5 @@
 """What is wrong with a spec: one problem, all of them as one error, and near misses."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -87,32 +86,9 @@ def show_path(path: SpecPath) -> str:
     return text
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Return "Did you mean `…`?" if `word` is nearly one of `known`, else an empty text."""
-    near = near_miss(word, known)
-    return f"Did you mean `{near}`?" if near else ""
-
-
-def near_miss(word: object, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return the one of `known` that `word` nearly is, or an empty text.
-
-    Another spelling of the same word (`nTrials`, `n-trials`) is near. `cutoff` is how alike they
-    are at least, from 0 to 1: Ratcliff and Obershelp's measure, as in `difflib`.
-    """
-    if not isinstance(word, str):
-        return ""
-    folded = {_fold(item): item for item in known}
-    near = difflib.get_close_matches(_fold(word), folded, n=1, cutoff=cutoff)
-    return folded[near[0]] if near else ""
-
-
 def list_words(words: Iterable[str], last: str = "and") -> str:
     """Return words as prose: `a, b and c`."""
     items = list(words)
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
-
-
-def _fold(word: str) -> str:
-    return word.lower().replace("_", "").replace("-", "")

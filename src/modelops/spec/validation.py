@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from modelops.core.near_miss import did_you_mean, near_miss
 from modelops.spec.checks import check, misspelt_options
 from modelops.spec.models import RuntimeSpec
 from modelops.spec.partial import check_valid_parts, path_of
@@ -10,9 +11,7 @@ from modelops.spec.problems import (
     Finding,
     SpecPath,
     SpecProblem,
-    did_you_mean,
     list_words,
-    near_miss,
 )
 from modelops.spec.schema import Schema, allowed_keys, allowed_words, describe, schema_at
 from modelops.spec.source import Entry

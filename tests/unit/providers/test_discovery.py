@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from modelops.core import plugins
 from modelops.core.errors import ProviderError
 from modelops.providers import discovery
 from modelops.providers.local import LocalProvider
@@ -14,7 +15,7 @@ def test_the_local_provider_is_found_by_its_entry_point() -> None:
 
 
 def test_an_unknown_provider_is_an_error_with_a_near_miss() -> None:
-    with pytest.raises(ProviderError, match="Did you mean 'local'"):
+    with pytest.raises(ProviderError, match="Did you mean `local`"):
         discovery.find_provider("locale")
 
 
@@ -22,7 +23,7 @@ def test_a_broken_provider_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def entry_points(group: str, name: str) -> list[EntryPoint]:
         return [EntryPoint(name, "no_such_module:Provider", group)]
 
-    monkeypatch.setattr(discovery, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
     with pytest.raises(ProviderError, match=r"no_such_module:Provider.*ModuleNotFoundError"):
         discovery.find_provider("broken")
 
@@ -31,6 +32,6 @@ def test_what_is_no_provider_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     def entry_points(group: str, name: str) -> list[EntryPoint]:
         return [EntryPoint(name, "builtins:dict", group)]
 
-    monkeypatch.setattr(discovery, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
     with pytest.raises(ProviderError, match="isn't a ProviderPlugin"):
         discovery.find_provider("dict")

@@ -24,6 +24,8 @@ class Scheduler(pulumi.ComponentResource):
             command=[
                 *(sys.executable, "-m", "distributed.cli.dask_scheduler"),
                 *("--host", LOOPBACK, "--port", "{port:scheduler}", "--no-dashboard"),
+                # Without a dashboard Dask still serves its metrics, and on every address.
+                *("--dashboard-address", f"{LOOPBACK}:0"),
             ],
             root=plan.properties["root"],
             log=plan.properties["log"],

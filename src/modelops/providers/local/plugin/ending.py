@@ -1,6 +1,8 @@
 """Ending processes: the one meant, all that it started, and nothing else."""
 
 import os
+import select
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,11 +25,11 @@ def end_process(identity: ProcessIdentity, grace: float = GRACE_SECONDS) -> None
     family = _family(leader) if leader is not None else set()
     if leader is not None:
         _signal(leader, kill=False)
-        psutil.wait_procs([leader], timeout=grace)
+        _await_end({leader}, grace)
     left = family | _session(identity)
     for member in left:
         _signal(member, kill=True)
-    psutil.wait_procs(list(left), timeout=grace)
+    _await_end(left, grace)
 
 
 def end_holders(lock: Path, grace: float = GRACE_SECONDS) -> list[int]:
@@ -79,6 +81,30 @@ def _session(identity: ProcessIdentity) -> set[psutil.Process]:
         except (ProcessLookupError, PermissionError):
             continue
     return members
+
+
+def _await_end(processes: set[psutil.Process], seconds: float) -> None:
+    """Wait until the processes have ended, whether or not their parents have taken notice.
+
+    psutil would wait until an adopted process has been reaped, which takes some inits a second.
+    """
+    if not hasattr(os, "pidfd_open"):
+        psutil.wait_procs(list(processes), timeout=seconds)
+        return
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            continue
+        try:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            # The descriptor may be that of a process which got the pid since.
+            if process.is_running():
+                poller.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        finally:
+            os.close(descriptor)
 
 
 def _signal(process: psutil.Process, *, kill: bool) -> None:

@@ -17,6 +17,8 @@ from modelops.providers.local.plugin.ending import end_process
 from modelops.providers.local.plugin.identity import ProcessIdentity
 from modelops.providers.local.plugin.ports import is_reachable
 
+pytestmark = pytest.mark.integration
+
 LISTEN = (
     "import socket, sys\n"
     "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
@@ -46,6 +48,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield begin
     for state in started:
         process.end(state)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended; its parent may not have taken notice yet."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def listen(start: Start, **inputs: Any) -> dict[str, Any]:
@@ -95,9 +105,9 @@ def test_what_a_process_started_ends_with_it(start: Start, tmp_path: Path) -> No
         "{ready}",
         ready="file",
     )
-    child = psutil.Process(int((Path(state["directory"]) / "ready").read_text()))
+    child = int((Path(state["directory"]) / "ready").read_text())
     process.end(state)
-    assert not child.is_running()
+    assert has_ended(child)
     assert not process.refreshed(state)["alive"]
 
 
@@ -154,7 +164,7 @@ def test_what_a_program_left_behind_is_ended_when_it_fails(start: Start, tmp_pat
             ready="port:web",
             port_names=["web"],
         )
-    assert not psutil.pid_exists(int((tmp_path / "child").read_text()))
+    assert has_ended(int((tmp_path / "child").read_text()))
 
 
 def test_a_program_that_never_gets_ready_is_ended(start: Start, tmp_path: Path) -> None:
