@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psutil
-import pyarrow.parquet as pq
 import pytest
 
 from conftest import processes_below
+from modelops.runner.journal import Journal
+from modelops.runner.results import read_results
 
 if TYPE_CHECKING:
     from integration.conftest import Mops
 
-pytestmark = pytest.mark.integration
+# Each call of mops is an engine operation or more, a second or two each on an idle machine.
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.timeout(180)]
 
 SLOW = """\
 import time
@@ -31,9 +33,7 @@ def simulate(params, seed):
 
 def sequence(mops: Mops, run_id: str) -> list[tuple[Any, ...]]:
     """What must be the same however many workers there were and whatever died."""
-    file = mops.folder.parent / f"{run_id}.parquet"
-    mops("adaptive", "results", "--run-id", run_id, "--output", str(file))
-    rows = pq.read_table(file).to_pylist()
+    rows = read_results(f"file://{mops.home}/local/dev/objects/results", run_id).to_pylist()
     return [(row["trial"], row["param_id"], tuple(row["seeds"]), row["loss"]) for row in rows]
 
 
@@ -46,8 +46,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 40) -> None:
 
 
 def ended_trials(mops: Mops, run_id: str) -> int:
-    status = mops.json("adaptive", "status", "--run-id", run_id)
-    return int(status["completed"]) + int(status["failed"])
+    path = mops.home / "local/dev/databases/journal/journal.sqlite"
+    with Journal.open(f"sqlite:///{path}") as journal:
+        progress = journal.progress(run_id)
+    return 0 if progress is None else progress.completed + progress.failed
 
 
 def runner_of(mops: Mops, run_id: str) -> psutil.Process:
@@ -58,6 +60,11 @@ def runner_of(mops: Mops, run_id: str) -> psutil.Process:
         and any(run_id in part for part in process.cmdline())
         and "modelops.providers.local.launcher" not in process.cmdline()
     )
+
+
+def count_workers(mops: Mops) -> int:
+    running = [process.cmdline() for process in processes_below(mops.home)]
+    return sum("distributed.cli.dask_worker" in command for command in running)
 
 
 def test_up_runs_a_calibration_once(mops: Mops) -> None:
@@ -87,9 +94,12 @@ def test_up_runs_a_calibration_once(mops: Mops) -> None:
 
 def test_the_result_is_the_same_with_1_2_and_4_workers(mops: Mops) -> None:
     sequences = []
+    mops("registry", "up")
+    mops("infra", "up")
     for workers in (1, 2, 4):
         mops.write_spec(workers=workers)
-        mops("up")
+        mops("workspace", "up")
+        assert count_workers(mops) == workers
         name = f"with-{workers}"
         mops("adaptive", "up", "--run-id", name, "--quiet")
         sequences.append(sequence(mops, name))
@@ -99,7 +109,6 @@ def test_the_result_is_the_same_with_1_2_and_4_workers(mops: Mops) -> None:
 
 def test_a_killed_runner_goes_on_from_its_journal(mops: Mops) -> None:
     mops.write_model(SLOW)
-    mops("up")
     whole = mops("up").stdout.strip()
     mops("adaptive", "status", "--watch", "--run-id", whole, "--quiet")
 
@@ -133,7 +142,7 @@ def test_a_killed_worker_costs_no_result(mops: Mops) -> None:
     ("body", "words"),
     [
         ("raise ValueError('no such disease')", "no such disease"),
-        ("return {'x': np.arange(5), 'y': np.full(5, np.nan)}", "NaN"),
+        ("return {'x': np.arange(5), 'y': np.full(5, np.nan)}", "column 'y' is nan at x=0"),
         ("import sys; sys.exit(3)", "sys.exit(3)"),
     ],
 )

@@ -77,7 +77,7 @@ def test_tags_and_lists(store, bundle):
     assert ImageManifest.parse(store.read_manifest(first))
     with pytest.raises(BundleError) as caught:
         store.resolve("sir", "0.1.1")
-    assert caught.value.hint == "Did you mean '0.1.0'?"
+    assert caught.value.hint == "Did you mean `0.1.0`?"
 
 
 def test_a_reference_with_the_host_is_the_same_bundle(oci_registry, store, bundle, tmp_path):

@@ -363,8 +363,8 @@ def test_a_run_id_of_another_plan_is_refused(runs: Runs, reference: pa.Table) ->
 @pytest.mark.parametrize(
     ("changes", "expect", "message"),
     [
-        ({"options": {"sampler": "tpee"}}, 2, "Did you mean 'tpe'"),
-        ({"type": "optunna"}, 2, "Did you mean 'optuna'"),
+        ({"options": {"sampler": "tpee"}}, 2, "Did you mean `tpe`"),
+        ({"type": "optunna"}, 2, "Did you mean `optuna`"),
         ({"targets": ("lime",)}, 2, "no target 'lime'"),
         ({"model": "report"}, 2, "no model 'report'"),
         ({"bundle_ref": BundleRef("tests/model", f"sha256:{'0' * 64}")}, 1, "sha256:000"),
