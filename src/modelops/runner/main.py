@@ -132,7 +132,9 @@ class Runner:
             service = parts.enter_context(
                 closing(
                     DaskSimulationService(
-                        self._environment.dask_scheduler, task_timeout=plan.limits.task_timeout
+                        self._environment.dask_scheduler,
+                        task_timeout=plan.limits.task_timeout,
+                        worker_group=self._request.workers,
                     )
                 )
             )

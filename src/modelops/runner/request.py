@@ -19,15 +19,17 @@ class RunRequest:
         run_id: a DNS label, the run's name for good.
         env: the environment it belongs to.
         plan: everything that decides its results.
+        workers: the group whose workers simulate, or None for all.
     """
 
     run_id: str
     env: str
     plan: RunPlan
+    workers: str | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the JSON file `{"run_id": …, "env": …, "plan": …}`.
+        """Read the JSON file `{"run_id": …, "env": …, "plan": …, "workers": …}`.
 
         Raises:
             SpecError: if it can't be read or isn't of that form.
@@ -44,6 +46,7 @@ class RunRequest:
                 check_dns_label(run_id, "run-id"),
                 check_dns_label(env, "environment"),
                 RunPlan.from_json(plan),
+                content.get("workers"),
             )
         except KeyError as error:
             raise SpecError(f"{path} lacks {error}.") from error

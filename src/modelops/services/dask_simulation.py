@@ -17,6 +17,7 @@ from modelops.contracts import BundleRef, Future, Scalar, SimReturn, SimTask
 from modelops.core.errors import ServiceError
 from modelops.services.futures import SimulationFuture
 from modelops.worker.frames import decode, encode
+from modelops.worker.groups import group_resource
 from modelops.worker.messages import Simulate, Trouble, to_answer, to_frame
 from modelops.worker.plugin import run_task
 
@@ -44,6 +45,7 @@ class DaskSimulationService:
         scheduler: str | Client,
         *,
         task_timeout: float | None = None,
+        worker_group: str | None = None,
         connect_timeout: float = 30.0,
     ) -> None:
         """Connect.
@@ -51,12 +53,14 @@ class DaskSimulationService:
         Args:
             scheduler: its address, or a client of it, which stays the caller's to close.
             task_timeout: seconds that the call of a model may take.
+            worker_group: the group whose workers run the tasks; without one all workers do.
             connect_timeout: seconds to wait for the scheduler, now and when it went away.
 
         Raises:
             ServiceError: if the scheduler doesn't answer.
         """
         self._task_timeout = task_timeout
+        self._resources = None if worker_group is None else {group_resource(worker_group): 1}
         self._waiting: OrderedDict[SimulationFuture, SimTask] = OrderedDict()
         self._running: dict[SimulationFuture, asyncio.Task[SimReturn]] = {}
         self._numbers = itertools.count()
@@ -201,7 +205,9 @@ class DaskSimulationService:
             number = next(self._numbers)
             # Never the same key twice, so that Dask can't take one submission for another.
             key = f"simulate-{task.task_id}-{self._token}-{number}"
-            dask_future = self._client.submit(run_task, data, key=key, pure=False)
+            dask_future = self._client.submit(
+                run_task, data, key=key, pure=False, resources=self._resources
+            )
             try:
                 error = await dask_future.exception()
                 if error is not None and not isinstance(error, KilledWorker):

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelops.worker.groups import group_resource
 from modelops.worker.lifeline import LIFELINE_VARIABLE, end_with_starter
 from modelops.worker.readiness import READY_VARIABLE
 
@@ -126,6 +127,7 @@ class Supervisor:
             # interfaces unless it's told otherwise.
             *("--no-dashboard", "--dashboard-address", "127.0.0.1:0"),
             *("--nthreads", str(group.threads), "--name", name),
+            *("--resources", f"{group_resource(group.name)}={group.threads}"),
             # Dask would watch its own process, which holds no model.
             *("--memory-limit", "0"),
             *("--local-directory", str(group.local_directory)),

@@ -161,6 +161,19 @@ def test_a_simulation_over_its_time_limit_is_given_up(cluster: Any, ref: BundleR
     assert _failure(outcome) == (FailureReason.TIMEOUT, "it took longer than 0.5 s")
 
 
+def test_only_the_groups_own_workers_take_its_tasks(cluster: Any, ref: BundleRef) -> None:
+    task = ("model:simulate", {"beta": 0.5})
+    with (
+        DaskSimulationService(cluster.address, worker_group="another") as another,
+        DaskSimulationService(cluster.address, worker_group="cpu") as own,
+    ):
+        waiting = another.submit(*task, 1, bundle_ref=ref)
+        outcomes = own.gather([own.submit(*task, seed, bundle_ref=ref) for seed in range(20)])
+        assert {outcome.status for outcome in outcomes} == {SimStatus.COMPLETED}
+        assert not waiting.done()
+        assert waiting.cancel()
+
+
 def test_a_model_that_returns_nan_fails_the_evaluation_by_its_targets_name(
     service: SimulationService, ref: BundleRef, bundle_dir: Path
 ) -> None:
