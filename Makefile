@@ -48,8 +48,7 @@ demo: setup ## Calibrate a stochastic SIR model to real data, end to end on this
 
 .PHONY: test
 test: test-tools ## Pass the unit and integration tests
-	$(PYTEST) $(XDIST) --cov --cov-report= tests
-	$(BIN)/coverage report --skip-covered
+	$(PYTEST) $(XDIST) --cov --cov-report=term:skip-covered tests
 
 .PHONY: test-unit
 test-unit: $(VENV) ## Pass the unit tests (under 20 s)

@@ -58,7 +58,7 @@ def runner_of(mops: Mops, run_id: str) -> psutil.Process:
         for process in processes_below(mops.home)
         if "modelops.runner.main" in process.cmdline()
         and any(run_id in part for part in process.cmdline())
-        and "modelops.providers.local.launcher" not in process.cmdline()
+        and not any(part.endswith("launcher.py") for part in process.cmdline())
     )
 
 

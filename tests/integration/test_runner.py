@@ -153,7 +153,9 @@ class Runs:
             options={"sampler": "tpe", "n_startup_trials": 6},
         )
 
-    def start(self, run_id: str, plan: RunPlan, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, run_id: str, plan: RunPlan, *, pass_fds: tuple[int, ...] = (), **environment: str
+    ) -> subprocess.Popen[str]:
         file = self._folder / f"{run_id}.json"
         file.write_text(json.dumps({"run_id": run_id, "env": "dev", "plan": plan.to_json()}))
         variables = {
@@ -170,6 +172,7 @@ class Runs:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=pass_fds,
             text=True,
         )
         self._stack.callback(_end, process)
@@ -300,6 +303,23 @@ def test_the_number_of_workers_changes_nothing(
     other = make_runs(workers)
     other.finish("reference", other.plan())
     assert other.results("reference").equals(reference)
+
+
+def test_a_runner_ends_with_its_launcher(runs: Runs, gate: Gate) -> None:
+    reading, writing = os.pipe()
+    try:
+        lifeline = {LIFELINE_VARIABLE: str(reading)}
+        plan = runs.plan(model="reports")
+        process = runs.start("orphan", plan, pass_fds=(reading,), **lifeline)
+        gate.let_through(4)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    # What is under way ends by itself, so that the workers are free again.
+    with gate.opened():
+        process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert runs.progress("orphan").state is RunState.RUNNING
 
 
 @pytest.mark.parametrize(

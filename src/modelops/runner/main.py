@@ -30,6 +30,7 @@ from modelops.runner.results import has_results, write_results
 from modelops.runner.termination import Termination
 from modelops.services.dask_simulation import DaskSimulationService
 from modelops.worker.bundle_evaluator import BundleEvaluator
+from modelops.worker.lifeline import end_with_starter
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     parser.add_argument("--run", type=Path, required=True, help="the JSON file of the run")
     parser.add_argument("--ready-file", type=Path, help="written once the run is ready")
     options = parser.parse_args(argv)
+    end_with_starter()
     termination = Termination()
     termination.install()
     log_to_stderr("unknown")

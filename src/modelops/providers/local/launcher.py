@@ -1,6 +1,7 @@
 """Starts a program and records how it ended, since the exit code of a detached process is lost.
 
-`python -m modelops.providers.local.launcher --record FILE -- PROGRAM [ARGUMENT …]`
+`python -P launcher.py --record FILE -- PROGRAM [ARGUMENT …]`: by its path, since importing the
+package that it is in would take longer than starting the program.
 
 The record is JSON, `{"exit_code": int}`, written in one step; a program that a signal ended has the
 negative number of that signal. The program ends if the launcher does: it holds the reading end of
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-LIFELINE = "MODELOPS_LIFELINE_FD"
+from modelops.worker.lifeline import LIFELINE_VARIABLE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def _run(program: list[str], passed: tuple[int, ...]) -> int:
     child = subprocess.Popen(
         program,
         pass_fds=(reading, *passed),
-        env={**os.environ, LIFELINE: str(reading)},
+        env={**os.environ, LIFELINE_VARIABLE: str(reading)},
     )
     os.close(reading)
     for number in (signal.SIGTERM, signal.SIGINT):

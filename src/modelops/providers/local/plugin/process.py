@@ -33,7 +33,7 @@ from typing import Any
 import psutil
 
 from modelops.core.errors import ProcessError
-from modelops.providers.local.launcher import read_exit
+from modelops.providers.local import launcher
 from modelops.providers.local.plugin.ending import end_holders, end_process
 from modelops.providers.local.plugin.identity import ProcessIdentity
 from modelops.providers.local.plugin.ports import choose_ports, is_reachable
@@ -165,7 +165,7 @@ def refreshed(state: dict[str, Any]) -> dict[str, Any]:
     running = identity is not None and identity.find() is not None
     exit_code = None
     if state["inputs"]["kind"] == "job" and not running:
-        exit_code = read_exit(ProcessFolder(Path(state["directory"])).exit_record)
+        exit_code = launcher.read_exit(ProcessFolder(Path(state["directory"])).exit_record)
     return {**state, "alive": running or exit_code == 0, "exit_code": exit_code}
 
 
@@ -211,7 +211,7 @@ def _spawn(
         command = [fill(part) for part in inputs["command"]]
         if inputs["kind"] == "job":
             command = [
-                *(sys.executable, "-m", "modelops.providers.local.launcher"),
+                *(sys.executable, "-P", launcher.__file__),
                 *("--record", str(folder.exit_record), "--pass-fd", str(lock.fileno()), "--"),
                 *command,
             ]
