@@ -48,13 +48,12 @@ def up(
     options: Options = ctx.obj
     chain = session.open_chain(options)
     name = session.choose_algorithm(chain.plan, algorithm).name
-    chain = session.pushed(chain, options, chain.bindings(Component.REGISTRY))
     if run_id is not None:
         chain = session.with_run_id(chain, name, run_id)
-    chosen = chain.run_stack(name).run_id
-    if chosen is None:
-        raise RuntimeError("an adaptive stack has a run-id")
+    # The digest follows from the content, so the run has its name before anything is pushed.
+    chosen = session.pinned_by_content(chain).run_stack(name).run_id or ""
     print_data(chosen)
+    chain = session.pushed(chain, options, chain.bindings(Component.REGISTRY))
     result = chain.up_run(name)
     say(options, f"{result.name}: {count_words(result.changes)}")
     if not detach:

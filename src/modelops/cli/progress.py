@@ -23,15 +23,15 @@ def follow(options: Options, chain: StackChain, run_id: str) -> RunProgress:
 
     Ctrl-C stops the following, not the run, and raises KeyboardInterrupt.
     """
-    with journal_of(chain, run_id) as journal:
-        changes = _changes(lambda: progress_of(journal, run_id), chain, run_id)
-        if options.quiet:
-            return _last(changes)
-        try:
+    try:
+        with journal_of(chain, run_id) as journal:
+            changes = _changes(lambda: progress_of(journal, run_id), chain, run_id)
+            if options.quiet:
+                return _last(changes)
             return _live(changes) if sys.stderr.isatty() else _plain(options, changes)
-        except KeyboardInterrupt:
-            say(options, f"\nThe run goes on. Come back with: {_watch_command(run_id)}")
-            raise
+    except KeyboardInterrupt:
+        say(options, f"\nThe run goes on. Come back with: {_watch_command(run_id)}")
+        raise
 
 
 def describe(progress: RunProgress) -> str:
@@ -93,8 +93,10 @@ def _live(changes: Iterator[RunProgress]) -> RunProgress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[line]}"))
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as display:
+    bar = BarColumn(bar_width=None)
+    columns = (TextColumn("{task.description}"), bar, TextColumn("{task.fields[line]}"))
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, auto_refresh=False, expand=True) as display:
         task, progress = display.add_task("", total=1.0, line=""), None
         for progress in changes:
             display.update(
