@@ -60,6 +60,18 @@ class Mops:
         assert done.returncode == expect, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and return at once."""
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("mops")), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def json(self, *arguments: str, expect: int = 0) -> Any:
         return json.loads(self(*arguments, "--json", expect=expect).stdout)
 
@@ -108,10 +120,13 @@ def mops(tmp_path: Path) -> Iterator[Mops]:
         for name, value in os.environ.items()
         if not name.startswith(("MODELOPS_BUNDLE", "PULUMI_"))
     }
-    environment |= {"MODELOPS_HOME": str(tmp_path / "home"), "NO_COLOR": "1"}
+    # Behind a link and with a blank in its name, as homes on clusters and laptops may be.
+    (tmp_path / "a home").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a home")
+    environment |= {"MODELOPS_HOME": str(tmp_path / "link"), "NO_COLOR": "1"}
     command = Mops(folder, environment)
     command.write_model(BUNDLE)
     command.write_spec()
     yield command
-    if command.home.exists():
+    if (command.home / "pulumi").exists():
         command("down", "--delete-data", "--yes")

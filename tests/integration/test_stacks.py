@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,20 @@ if TYPE_CHECKING:
 
 # Each call of mops is an engine operation or more, a second or two each on an idle machine.
 pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.timeout(180)]
+
+
+def engine_of(pid: int, seconds: float = 40) -> psutil.Process:
+    """Wait until a mops process runs the engine's `up`, and return that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children():
+            try:
+                if "up" in child.cmdline():
+                    return child
+            except psutil.NoSuchProcess:
+                continue
+        time.sleep(0.02)
+    raise AssertionError("the engine didn't start")
 
 
 def scheduler_of(mops: Mops) -> tuple[int, dict[str, Any]]:
@@ -46,7 +62,7 @@ def test_a_stack_goes_up_once_heals_and_goes_down(mops: Mops) -> None:
     assert mops.json("workspace", "outputs") == outputs
 
     mops("workspace", "down")
-    assert processes_below(mops.home) == []
+    assert processes_below(mops.home.resolve()) == []
 
 
 def test_the_order_is_kept_in_both_directions(mops: Mops) -> None:
@@ -66,7 +82,7 @@ def test_the_order_is_kept_in_both_directions(mops: Mops) -> None:
 def test_a_plan_touches_nothing_and_is_the_same_each_time(mops: Mops) -> None:
     first = mops("plan", "--json").stdout
     assert mops("plan", "--json").stdout == first
-    assert not mops.home.exists()
+    assert list(mops.home.iterdir()) == []
     assert "modelops-workspace-dev" in mops("plan").stdout
 
 
@@ -78,8 +94,49 @@ def test_down_keeps_the_data_and_delete_data_leaves_nothing(mops: Mops) -> None:
     mops("down")
     assert result.read_text() == "data"
     mops("infra", "outputs", expect=4)
-    mops("down", "--delete-data")
+    mops("down", "--delete-data", expect=2)
+    mops("down", "--delete-data", "--yes")
     assert not (mops.home / "local" / "dev").exists()
+
+
+def test_a_preview_leaves_nothing_behind(mops: Mops) -> None:
+    assert "created" in mops("plan", "--preview").stdout
+    mops("registry", "outputs", expect=4)
+    assert mops("registry", "up", "--json").stdout.count("create") == 1
+
+
+def test_an_engine_that_was_killed_leaves_nothing_in_the_way(mops: Mops) -> None:
+    mops("registry", "up")
+    mops("infra", "up")
+    up = mops.start("workspace", "up")
+    engine_of(up.pid).kill()
+    output, _ = up.communicate(timeout=60)
+    assert up.returncode == 1
+    assert "Traceback" not in output
+    mops("workspace", "up")
+    assert set(mops.json("workspace", "up")["changes"]) == {"same"}
+    schedulers = [
+        process
+        for process in processes_below(mops.home.resolve())
+        if "distributed.cli.dask_scheduler" in process.cmdline()
+    ]
+    assert len(schedulers) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupted_up_can_be_continued(mops: Mops, times: int) -> None:
+    up = mops.start("registry", "up")
+    engine_of(up.pid)
+    up.send_signal(signal.SIGINT)
+    assert up.stdout is not None
+    assert "Ctrl-C again" in up.stdout.readline()
+    if times == 2:
+        up.send_signal(signal.SIGINT)
+    up.communicate(timeout=60)
+    assert up.returncode == 130
+    mops("registry", "up")
+    assert set(mops.json("registry", "up")["changes"]) == {"same"}
+    mops("registry", "down")
 
 
 def test_nothing_is_up_at_first_and_status_says_so(mops: Mops) -> None:

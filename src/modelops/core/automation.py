@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any, Self
 
 from pulumi import automation as auto
@@ -16,6 +17,7 @@ from pulumi import automation as auto
 from pulumi.automation._stack import StackInitMode
 from semver import VersionInfo
 
+from modelops.core.engine import EngineCommand
 from modelops.core.errors import EngineError
 from modelops.core.settings import Home
 
@@ -36,14 +38,16 @@ def find_engine() -> auto.PulumiCommand:
     cached = tool_cache() / f"pulumi-v{ENGINE_VERSION}"
     if shutil.which("pulumi"):
         try:
-            return auto.PulumiCommand(version=VersionInfo.parse(ENGINE_VERSION))
-        except (auto.InvalidVersionError, OSError) as error:
+            return EngineCommand(version=VersionInfo.parse(ENGINE_VERSION))
+        except (auto.InvalidVersionError, OSError, SubprocessError, ValueError) as error:
             tried.append(f"the one on PATH: {error}")
     if (cached / "bin" / "pulumi").exists():
-        return auto.PulumiCommand(root=str(cached), skip_version_check=True)
+        return EngineCommand(root=str(cached), skip_version_check=True)
     tried.append(f"our tool cache: there is no {cached / 'bin' / 'pulumi'}")
     try:
-        return auto.PulumiCommand.install(version=VersionInfo.parse(ENGINE_VERSION))
+        installed = auto.PulumiCommand.install(version=VersionInfo.parse(ENGINE_VERSION))
+        root = str(Path(installed.command).parent.parent)
+        return EngineCommand(root=root, skip_version_check=True)
     except Exception as error:  # noqa: BLE001 — it fails in any way that a download and a script can
         tried.append(f"an install: {error}")
     raise EngineError(

@@ -131,6 +131,15 @@ class StackChain:
         """Return one stack as its state has it."""
         return self._stack(component, run_id).status()
 
+    def look(self, component: Component, run_id: str | None = None) -> StackStatus:
+        """Return one stack with its resources as they are now; the engine isn't asked to look.
+
+        So it takes no lock, and doesn't wait for an operation that is under way.
+        """
+        status = self._stack(component, run_id).status()
+        now = {name: self.provider.look(outputs) for name, outputs in status.resources.items()}
+        return replace(status, resources=now)
+
     def refresh(self, component: Component, run_id: str | None = None) -> StackStatus:
         """Look at a stack's resources as they are now.
 
@@ -147,9 +156,14 @@ class StackChain:
         """Take a stack down; the data that its provider keeps stay.
 
         Raises:
+            NotThereError: if there is no stack of that run.
             UsageError: if a later stack is up, with the command that takes it down.
             EngineError: with what the engine said.
         """
+        if run_id is not None and run_id not in self.run_ids():
+            raise NotThereError(
+                f"The run {run_id!r} has no stack.", hint="See which are there: mops adaptive list"
+            )
         for later in _ORDER[_ORDER.index(component) + 1 :]:
             self._refuse_while_up(component, later)
         return self._stack(component, run_id).down(self.on_step)

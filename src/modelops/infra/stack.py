@@ -20,6 +20,7 @@ from modelops.core.errors import EngineError, ModelOpsError, NotThereError
 from modelops.core.naming import StackNaming
 from modelops.core.settings import Home
 from modelops.infra.events import EngineLog, readable
+from modelops.infra.locks import LockHolder
 from modelops.providers.base import Component, ProviderPlugin, StackPlan
 
 BINDINGS = "bindings"
@@ -40,11 +41,6 @@ class StackResult:
     changes: Mapping[str, int]
     bindings: BindingOutputs
     run_id: str | None = None
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether the engine found every resource as it should be."""
-        return all(kind in ("same", "discard") for kind, count in self.changes.items() if count)
 
 
 @dataclass(frozen=True)
@@ -93,13 +89,13 @@ class PulumiStack:
             EngineError: with what the engine said.
         """
         program = self._program(plan, provider, upstream)
-        with (
-            self._workspace(program) as workspace,
-            self._engine_errors("couldn't be brought up", on_step) as log,
-        ):
+
+        def up(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
             stack = Stack.open(self.name, workspace)
             self._tag(stack)
             stack.up(on_event=log)
+
+        log = self._operate("couldn't be brought up", up, on_step, program)
         bindings = BindingOutputs.from_json(log.outputs[BINDINGS])
         return StackResult(self.component, self.name, log.changes, bindings, self.run_id)
 
@@ -108,12 +104,19 @@ class PulumiStack:
     ) -> Mapping[str, int]:
         """Return what `up` would do, by the engine's count; nothing is touched."""
         program = self._program(plan, provider, upstream)
-        with (
-            self._workspace(program) as workspace,
-            self._engine_errors("can't be previewed") as log,
-        ):
-            Stack.open(self.name, workspace).preview(on_event=log)
-        return log.changes
+
+        def preview(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
+            try:
+                Stack.find(self.name, workspace).preview(on_event=log)
+            except auto.StackNotFoundError:
+                # The engine previews stacks that exist; this one is there for the preview only.
+                stack = Stack.open(self.name, workspace)
+                try:
+                    stack.preview(on_event=log)
+                finally:
+                    workspace.remove_stack(self.name)
+
+        return self._operate("can't be previewed", preview, program=program).changes
 
     def bindings(self) -> BindingOutputs:
         """Return what the stack handed on.
@@ -150,8 +153,11 @@ class PulumiStack:
         Raises:
             NotThereError: if the stack isn't up.
         """
-        with self._workspace() as workspace, self._engine_errors("can't be refreshed") as log:
+
+        def refresh(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
             Stack.find(self.name, workspace).refresh(on_event=log)
+
+        self._operate("can't be refreshed", refresh)
         return self.status()
 
     def down(self, on_step: Callable[[str], None]) -> Mapping[str, int]:
@@ -159,15 +165,14 @@ class PulumiStack:
 
         Data that a provider keeps stay. A stack that isn't there is no error.
         """
+
+        def destroy(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
+            Stack.find(self.name, workspace).destroy(on_event=log, remove=True)
+
         try:
-            with (
-                self._workspace() as workspace,
-                self._engine_errors("couldn't be taken down", on_step) as log,
-            ):
-                Stack.find(self.name, workspace).destroy(on_event=log, remove=True)
+            return self._operate("couldn't be taken down", destroy, on_step).changes
         except NotThereError:
             return {}
-        return log.changes
 
     def _program(
         self, plan: StackPlan, provider: ProviderPlugin, upstream: Component | None
@@ -197,9 +202,30 @@ class PulumiStack:
         return program
 
     def _tag(self, stack: Stack) -> None:
-        if self.run_id is not None and RUN_TAG not in stack.list_tags():
-            stack.set_tag(ENV_TAG, self._naming.env)
+        if self.run_id is not None and ENV_TAG not in stack.list_tags():
             stack.set_tag(RUN_TAG, self.run_id)
+            # Last: with it the stack is found as one of the environment's runs.
+            stack.set_tag(ENV_TAG, self._naming.env)
+
+    def _operate(
+        self,
+        what: str,
+        operation: Callable[[auto.LocalWorkspace, EngineLog], None],
+        on_step: Callable[[str], None] = _ignore,
+        program: Callable[[], Any] | None = None,
+    ) -> EngineLog:
+        """Run an operation and return what the engine told; a dead engine's lock is cleared."""
+        with self._workspace(program) as workspace, self._engine_errors(what, on_step) as log:
+            try:
+                operation(workspace, log)
+            except auto.ConcurrentUpdateError as error:
+                holders = LockHolder.all_in(str(error))
+                if not holders or not all(holder.is_gone for holder in holders):
+                    raise
+                on_step(f"clear the lock that {holders[0]} left behind")
+                Stack.find(self.name, workspace).cancel()
+                operation(workspace, log)
+        return log
 
     def _ask(self, *arguments: str) -> str:
         """Return what the engine says to a question about the stack."""
@@ -225,9 +251,10 @@ class PulumiStack:
         except auto.StackNotFoundError as error:
             raise self._not_up() from error
         except auto.ConcurrentUpdateError as error:
+            held_by = ", ".join(str(holder) for holder in LockHolder.all_in(str(error)))
             raise EngineError(
-                f"{self.name} {what}: another operation holds its lock.",
-                hint="Wait until it has ended, then run the command again.",
+                f"{self.name} {what}: its lock is held by {held_by or 'another operation'}.",
+                hint="Wait until that has ended, then run the command again.",
             ) from error
         except auto.CommandError as error:
             if self._raised is not None:
@@ -236,8 +263,11 @@ class PulumiStack:
             raise EngineError(f"{self.name} {what}:\n{indent(said, '  ')}") from error
 
     def _not_up(self) -> NotThereError:
-        command = self.component if self.run_id is None else f"adaptive --run-id {self.run_id}"
-        return NotThereError(f"{self.name} isn't up.", hint=f"Bring it up with: mops {command} up")
+        command = f"{self.component} up"
+        if self.run_id is not None:
+            command += f" --run-id {self.run_id}"
+        hint = f"Bring it up with: mops {command} (or everything: mops up)"
+        return NotThereError(f"{self.name} isn't up.", hint=hint)
 
 
 def run_ids(naming: StackNaming, home: Home) -> tuple[str, ...]:
@@ -255,5 +285,7 @@ def run_ids(naming: StackNaming, home: Home) -> tuple[str, ...]:
             raise EngineError(
                 f"The runs' stacks can't be listed:\n{readable(str(error))}"
             ) from error
-    found = [tags[RUN_TAG] for tags in all_tags if tags.get(ENV_TAG) == naming.env]
+    found = [
+        tags[RUN_TAG] for tags in all_tags if tags.get(ENV_TAG) == naming.env and RUN_TAG in tags
+    ]
     return tuple(sorted(found))

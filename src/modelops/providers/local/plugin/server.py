@@ -147,8 +147,11 @@ def _own_type(qualified: str) -> str:
 
 
 def _end_with_engine() -> None:
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(os.getppid()).wait()
+    engine = os.getppid()
+    # Adopted by init: the engine ended before this began.
+    if engine != 1:
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(engine).wait()
     process.end_unfinished()
     os._exit(1)
 

@@ -1,0 +1,44 @@
+"""The locks of the file and blob backends: who holds one, and whether they are still there."""
+
+import re
+import socket
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+# As the engine words it: `created by user@host (pid 123) at 2026-01-01T00:00:00Z`.
+_HOLDER = re.compile(r"created by (?P<user>.*)@(?P<host>.*) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
+
+
+@dataclass(frozen=True)
+class LockHolder:
+    """Who made a lock."""
+
+    user: str
+    host: str
+    pid: int
+    since: str
+
+    @classmethod
+    def all_in(cls, message: str) -> tuple[Self, ...]:
+        """Return the holders that an engine's error names."""
+        return tuple(
+            cls(found["user"], found["host"], int(found["pid"]), found["since"])
+            for found in _HOLDER.finditer(message)
+        )
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was an engine on this machine that has ended without giving up its lock."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            return "pulumi" not in process.name() or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    def __str__(self) -> str:
+        """Return the holder in words."""
+        return f"{self.user}@{self.host} (process {self.pid}) since {self.since}"
