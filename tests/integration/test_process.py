@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from conftest import processes_below
 from modelops.core.errors import ProcessError
 from modelops.providers.local.plugin import process
 from modelops.providers.local.plugin.ending import end_process
@@ -87,6 +89,21 @@ def test_starting_again_ends_a_process_that_nobody_knows_of(start: Start) -> Non
     again = listen(start)
     assert ProcessIdentity.from_state(forgotten).find() is None  # type: ignore[union-attr]
     assert process.refreshed(again)["alive"]
+
+
+def test_a_process_is_found_behind_a_symbolic_link(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    forgotten = listen(start, root=str(tmp_path / "link"))
+    listen(start, root=str(tmp_path / "link"))
+    assert has_ended(forgotten["pid"])
+
+
+def test_a_kept_port_that_another_program_took_is_an_error(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as another:
+        port = another.getsockname()[1]
+        with pytest.raises(ProcessError, match=f"port {port} is taken"):
+            listen(start, kept={"web": port})
 
 
 def test_a_living_service_with_the_same_inputs_has_no_changes(start: Start) -> None:
@@ -170,8 +187,8 @@ def test_what_a_program_left_behind_is_ended_when_it_fails(start: Start, tmp_pat
 def test_a_program_that_never_gets_ready_is_ended(start: Start, tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="wasn't ready"):
         start("import time; time.sleep(600)", ready="file", ready_timeout=0.3)
-    lock = next(tmp_path.glob("processes/*/lock"))
-    assert process.end_holders(lock) == []
+    assert list((tmp_path / "processes").iterdir()) == []
+    assert processes_below(tmp_path) == []
 
 
 def test_a_program_that_isnt_there_is_an_error_that_names_it(start: Start) -> None:

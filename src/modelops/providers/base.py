@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pulumi import Output
 
 
+DATABASE_BINDING = "DATABASE_URL_"
+"""What the bindings of databases begin with; a run knows its own as DATABASE_URL."""
+
+
 class Component(StrEnum):
     """The four stacks, in the order in which they are brought up."""
 
@@ -98,6 +102,13 @@ class ProviderPlugin(Protocol):
         """
         ...
 
+    def look(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the outputs of one resource as they are now, without the engine.
+
+        `alive` and `exists` say whether what a resource stands for is there.
+        """
+        ...
+
     def delete_data(self, plan: ProviderPlan) -> tuple[str, ...]:
         """Delete the data that `down` keeps (bundles, databases, results); return what went."""
         ...
@@ -105,6 +116,11 @@ class ProviderPlugin(Protocol):
     def log_paths(self, plan: ProviderPlan) -> Mapping[str, str]:
         """Return where the parts' logs can be read: part → path or URL."""
         ...
+
+
+def database_binding(name: str) -> str:
+    """Return the binding that holds a database's URL, for one of possibly several databases."""
+    return f"{DATABASE_BINDING}{name.upper().replace('-', '_')}"
 
 
 def run_plans(plan: CompiledPlan) -> tuple[tuple[str, RunPlan], ...]:

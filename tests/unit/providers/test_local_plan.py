@@ -46,7 +46,7 @@ PLAN = CompiledPlan(
     registry=RegistryPlan(),
     object_store=ObjectStorePlan("results"),
     databases=(DatabasePlan("journal"), DatabasePlan("second-one")),
-    worker_groups=(WorkerGroupPlan("default", 1, 2, processes=3, threads=4),),
+    worker_groups=(WorkerGroupPlan("default", 2, 2, processes=3, threads=4),),
     algorithms=(ALGORITHM,),
 )
 
@@ -55,7 +55,7 @@ def test_each_stack_has_its_resources_in_order() -> None:
     stacks = compile_plan(PLAN, LAYOUT).stacks
     assert [(s.component, [r.name for r in s.resources]) for s in stacks] == [
         (Component.REGISTRY, ["bundles"]),
-        (Component.INFRA, ["results", "journal", "second-one"]),
+        (Component.INFRA, ["objects-results", "database-journal", "database-second-one"]),
         (Component.WORKSPACE, ["dask-scheduler", "workers-default"]),
         (Component.ADAPTIVE, [f"run-{stacks[3].run_id}"]),
     ]
@@ -93,6 +93,8 @@ def test_a_run_needs_the_database_that_it_is_bound_to() -> None:
     [
         ({"registry": RegistryPlan(kind="quay")}, "spec.registry.class is 'quay'"),
         ({"object_store": ObjectStorePlan("r", kind="nfs")}, "spec.objectStore.class is 'nfs'"),
+        ({"provider": ProviderChoice("local", {"region": "x"})}, "doesn't know: region"),
+        ({"worker_groups": (WorkerGroupPlan("a", 0, 2),)}, "spec.workerGroups.a is to scale"),
         ({"databases": (DatabasePlan("a", "postgres"),)}, "spec.databases.a.engine is 'postgres'"),
     ],
 )

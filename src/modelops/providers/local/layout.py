@@ -48,4 +48,5 @@ class LocalLayout:
 
     def data_directories(self) -> tuple[Path, ...]:
         """Return what `down` keeps and `down --delete-data` removes."""
-        return (self.registry, self.root / "objects", self.root / "databases", self.logs)
+        data = (self.root / "objects", self.root / "databases")
+        return (self.registry, *data, self.processes, self.logs)

@@ -1,7 +1,14 @@
 """CompiledPlan → the local provider's resources. Pure: it names paths and touches none."""
 
 from modelops.core.errors import ProviderError
-from modelops.providers.base import Component, ProviderPlan, ResourcePlan, StackPlan, run_plans
+from modelops.providers.base import (
+    Component,
+    ProviderPlan,
+    ResourcePlan,
+    StackPlan,
+    database_binding,
+    run_plans,
+)
 from modelops.providers.local.layout import LocalLayout
 from modelops.spec.plan import (
     AlgorithmPlan,
@@ -29,6 +36,12 @@ def compile_plan(plan: CompiledPlan, layout: LocalLayout) -> ProviderPlan:
     Raises:
         ProviderError: if the plan asks for what can't be had on this machine.
     """
+    if plan.provider.options:
+        keys = ", ".join(plan.provider.options)
+        raise ProviderError(
+            f"spec.provider has keys that the local provider doesn't know: {keys}.",
+            hint="Leave them out; the local provider has no settings of its own.",
+        )
     stacks = [
         StackPlan(Component.REGISTRY, (_registry(plan.registry, layout),)),
         StackPlan(
@@ -64,11 +77,6 @@ def compile_plan(plan: CompiledPlan, layout: LocalLayout) -> ProviderPlan:
     return ProviderPlan("local", plan.env, tuple(stacks))
 
 
-def database_binding(name: str) -> str:
-    """Return the binding that holds a database's URL, for one of possibly several databases."""
-    return f"DATABASE_URL_{name.upper().replace('-', '_')}"
-
-
 def run_needs(algorithm: AlgorithmPlan) -> tuple[str, ...]:
     """Return the bindings that a run of the algorithm reads."""
     return (
@@ -89,7 +97,7 @@ def _registry(registry: RegistryPlan, layout: LocalLayout) -> ResourcePlan:
 def _object_store(store: ObjectStorePlan, layout: LocalLayout) -> ResourcePlan:
     _only("objectStore.class", store.kind, "local-dir")
     path = layout.object_store(store.name)
-    return ResourcePlan(OBJECT_STORE, store.name, {"path": str(path)})
+    return ResourcePlan(OBJECT_STORE, f"objects-{store.name}", {"path": str(path)})
 
 
 def _database(database: DatabasePlan, layout: LocalLayout) -> ResourcePlan:
@@ -98,10 +106,16 @@ def _database(database: DatabasePlan, layout: LocalLayout) -> ResourcePlan:
         "path": str(layout.database(database.name)),
         "binding": database_binding(database.name),
     }
-    return ResourcePlan(DATABASE, database.name, properties)
+    return ResourcePlan(DATABASE, f"database-{database.name}", properties)
 
 
 def _worker_group(group: WorkerGroupPlan, layout: LocalLayout) -> ResourcePlan:
+    if group.minimum != group.maximum or group.minimum < 1:
+        raise ProviderError(
+            f"spec.workerGroups.{group.name} is to scale between {group.minimum} and "
+            f"{group.maximum}, which the local provider doesn't do yet.",
+            hint="Write the same number, at least 1, for min and max.",
+        )
     name = f"workers-{group.name}"
     properties = {
         **_process(name, layout),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelops.contracts import BindingOutputs
 from modelops.core.settings import Home
 from modelops.providers.base import ProviderPlan, StackPlan
 from modelops.providers.local.layout import LocalLayout
 from modelops.providers.local.plan import compile_plan
+from modelops.providers.local.plugin import directory, process
 from modelops.spec.plan import CompiledPlan
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ class LocalProvider:
         from modelops.providers.local.components.stacks import declare_stack  # noqa: PLC0415
 
         return declare_stack(stack, upstream)
+
+    def look(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Look whether a process lives or has finished, or a folder is there."""
+        if "command" in outputs.get("inputs", {}):
+            return process.refreshed(dict(outputs))
+        return directory.refreshed(dict(outputs)) if "path" in outputs else outputs
 
     def delete_data(self, plan: ProviderPlan) -> tuple[str, ...]:
         """Remove bundles, results, databases and logs of the environment."""

@@ -6,11 +6,9 @@ import sys
 import pulumi
 
 from modelops.contracts import BindingOutputs
-from modelops.providers.base import ResourcePlan
+from modelops.providers.base import DATABASE_BINDING, ResourcePlan
 from modelops.providers.local.components.bindings import Bindings, needed_env
 from modelops.providers.local.components.resources import Process
-
-_DATABASE_PREFIX = "DATABASE_URL_"
 
 
 class Run(pulumi.ComponentResource):
@@ -23,7 +21,7 @@ class Run(pulumi.ComponentResource):
         properties = plan.properties
         # The run knows its own database as DATABASE_URL, whichever of the spec's it is bound to.
         env = {
-            "DATABASE_URL" if name.startswith(_DATABASE_PREFIX) else name: value
+            "DATABASE_URL" if name.startswith(DATABASE_BINDING) else name: value
             for name, value in needed_env(plan, known).items()
         }
         Process(

@@ -1,8 +1,7 @@
 """Where things are kept: bundles, results, journals."""
 
-from pathlib import Path
-
 import pulumi
+from sqlalchemy import URL
 
 from modelops.contracts import BindingOutputs
 from modelops.providers.base import ResourcePlan
@@ -39,7 +38,8 @@ class ObjectStore(pulumi.ComponentResource):
         path = plan.properties["path"]
         folder = Directory(plan.name, path=path, opts=pulumi.ResourceOptions(parent=self))
         self.bindings = folder.path.apply(
-            lambda there: _env("OBJECT_STORE_URL", Path(there).as_uri())
+            # Not Path.as_uri: fsspec takes the path as it is and knows no %20.
+            lambda there: _env("OBJECT_STORE_URL", f"file://{there}")
         )
         self.register_outputs({})
 
@@ -55,9 +55,14 @@ class Database(pulumi.ComponentResource):
         binding = plan.properties["binding"]
         folder = Directory(plan.name, path=path, opts=pulumi.ResourceOptions(parent=self))
         self.bindings = folder.path.apply(
-            lambda there: _env(binding, f"sqlite:///{there}/journal.sqlite")
+            lambda there: _env(binding, _sqlite_url(f"{there}/journal.sqlite"))
         )
         self.register_outputs({})
+
+
+def _sqlite_url(path: str) -> str:
+    """Return the URL of a database file; a ? or % in its path is a part of the path."""
+    return URL.create("sqlite", database=path).render_as_string()
 
 
 def _env(name: str, value: str) -> BindingOutputs:

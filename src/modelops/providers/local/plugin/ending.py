@@ -46,12 +46,14 @@ def end_holders(lock: Path, grace: float = GRACE_SECONDS) -> list[int]:
 
 def holders(lock: Path) -> list[psutil.Process]:
     """Return the other processes of this user that have the lock file open."""
+    # The system reports paths without symbolic links.
+    path = os.path.realpath(lock)
     found = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
         try:
-            if any(item.path == str(lock) for item in process.open_files()):
+            if any(item.path == path for item in process.open_files()):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
@@ -66,12 +68,8 @@ def _family(process: psutil.Process) -> set[psutil.Process]:
 
 
 def _session(identity: ProcessIdentity) -> set[psutil.Process]:
-    """Return the processes of a session, also one whose leader has ended.
-
-    No system gives a pid to a new process while a session has that number, so a process with the
-    leader's pid that isn't the leader means that the session is over.
-    """
-    if identity.find() is None and psutil.pid_exists(identity.pid):
+    """Return the processes of a session, also one whose leader has ended."""
+    if not identity.may_lead_session():
         return set()
     members = set()
     for process in psutil.process_iter():
@@ -96,6 +94,9 @@ def _await_end(processes: set[psutil.Process], seconds: float) -> None:
         try:
             descriptor = os.pidfd_open(process.pid)
         except ProcessLookupError:
+            continue
+        except OSError:  # not allowed here, or an old kernel
+            psutil.wait_procs([process], timeout=max(0.0, deadline - time.monotonic()))
             continue
         try:
             poller = select.poll()

@@ -51,11 +51,26 @@ class ProcessIdentity:
             return None
         try:
             process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.started) > _CLOCK_TOLERANCE_SECONDS:
-                return None
-            return process if process.status() != psutil.STATUS_ZOMBIE else None
+            is_zombie = process.status() == psutil.STATUS_ZOMBIE
+            return process if self._is(process) and not is_zombie else None
         except psutil.NoSuchProcess:
             return None
+
+    def may_lead_session(self) -> bool:
+        """Return whether processes of the session with this pid belong to this process.
+
+        They do while it runs, when it's a zombie and when it's gone: no system gives a pid to a
+        new process while a session has that number. They don't if another process has the pid.
+        """
+        if self.boot != current_boot():
+            return False
+        try:
+            return self._is(psutil.Process(self.pid))
+        except psutil.NoSuchProcess:
+            return True
+
+    def _is(self, process: psutil.Process) -> bool:
+        return abs(process.create_time() - self.started) <= _CLOCK_TOLERANCE_SECONDS
 
 
 def current_boot() -> str:

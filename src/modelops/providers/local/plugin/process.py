@@ -139,11 +139,18 @@ def start(urn: str, name: str, inputs: dict[str, Any], kept: dict[str, int]) -> 
     for file_name, text in filled["files"].items():
         (folder.path / file_name).write_text(text)
     ports = choose_ports(filled["port_names"], kept)
+    taken = [number for number in ports.values() if is_reachable(number)]
+    if taken:
+        raise ProcessError(
+            f"{name} can't be started: its port {taken[0]} is taken by another program.",
+            hint="End that program; or take the stack down and up, which chooses another port.",
+        )
     process, identity = _spawn(name, filled, folder, ports)
     try:
         _await_ready(name, filled, folder, ports, process)
     except BaseException:
         end_process(identity)
+        shutil.rmtree(folder.path, ignore_errors=True)
         raise
     finally:
         with _starting_guard:
@@ -207,7 +214,13 @@ def _spawn(
     log.parent.mkdir(parents=True, exist_ok=True)
     # Text mode would need a codec; the child alone writes here.
     with log.open("ab") as output, folder.lock.open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ProcessError(
+                f"{name} can't be started: another process holds {folder.lock}.",
+                hint="Find it with: fuser -v FILE, or lsof FILE. End it, then try again.",
+            ) from error
         command = [fill(part) for part in inputs["command"]]
         if inputs["kind"] == "job":
             command = [
