@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin
-TOOLS := $(or $(MODELOPS_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelops/tools)
+TOOLS := $(abspath $(or $(MODELOPS_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modelops/tools))
 ENGINE_VERSION := $(shell awk '$$1 == "github.com/pulumi/pulumi/pkg/v3" {print $$2}' tools/go.mod)
 REGISTRY_VERSION := $(shell awk '$$1 == "github.com/distribution/distribution/v3" {print $$2}' tools/go.mod)
 ENGINE := $(TOOLS)/pulumi-$(ENGINE_VERSION)/bin/pulumi
@@ -103,4 +103,4 @@ build: $(VENV) ## Build the wheel
 
 .PHONY: clean
 clean: ## Remove what was built here (the tool cache stays)
-	rm -rf .venv .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf .venv .build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

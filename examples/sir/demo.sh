@@ -7,7 +7,9 @@ mops() { "$root/.venv/bin/mops" --config "$here/runtime.yaml" "$@"; }
 
 MODELOPS_HOME=$(mktemp -d "${TMPDIR:-/tmp}/mops-demo.XXXXXX")
 export MODELOPS_HOME
-unset MODELOPS_BUNDLE_REGISTRY
+# Whatever the user works with otherwise stays out of this.
+unset MODELOPS_BUNDLE_REGISTRY PULUMI_BACKEND_URL PULUMI_HOME \
+    PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE
 finish() {
     status=$?
     trap - EXIT

@@ -55,7 +55,7 @@ def ended_trials(mops: Mops, run_id: str) -> int:
 def runner_of(mops: Mops, run_id: str) -> psutil.Process:
     return next(
         process
-        for process in processes_below(mops.home)
+        for process in processes_below(mops.home.resolve())
         if "modelops.runner.main" in process.cmdline()
         and any(run_id in part for part in process.cmdline())
         and not any(part.endswith("launcher.py") for part in process.cmdline())
@@ -63,7 +63,7 @@ def runner_of(mops: Mops, run_id: str) -> psutil.Process:
 
 
 def count_workers(mops: Mops) -> int:
-    running = [process.cmdline() for process in processes_below(mops.home)]
+    running = [process.cmdline() for process in processes_below(mops.home.resolve())]
     return sum("distributed.cli.dask_worker" in command for command in running)
 
 
@@ -89,7 +89,7 @@ def test_up_runs_a_calibration_once(mops: Mops) -> None:
     mops("adaptive", "down")
     assert sequence(mops, run_id)
     mops("down")
-    assert processes_below(mops.home) == []
+    assert processes_below(mops.home.resolve()) == []
 
 
 def test_the_result_is_the_same_with_1_2_and_4_workers(mops: Mops) -> None:
@@ -122,13 +122,26 @@ def test_a_killed_runner_goes_on_from_its_journal(mops: Mops) -> None:
     assert sequence(mops, "killed") == sequence(mops, whole)
 
 
+def test_what_a_run_is_doing_is_said_truly(mops: Mops) -> None:
+    mops.write_model(SLOW)
+    run_id = mops("up").stdout.strip()
+    assert mops.json("status")["runs"][0]["state"] == "running"
+    runner_of(mops, run_id).kill()
+    wait_until(lambda: mops.json("status")["runs"][0]["state"] == "interrupted")
+    mops("adaptive", "down", "--run-id", "another", expect=4)
+    mops("adaptive", "down")
+    mops("adaptive", "down", expect=4)
+    assert "interrupted" in mops("adaptive", "list").stdout
+    assert mops("adaptive", "up", "--run-id", "Not a label", expect=2).stdout == ""
+
+
 def test_a_killed_worker_costs_no_result(mops: Mops) -> None:
     mops.write_spec(workers=2)
     mops.write_model(SLOW)
     run_id = mops("up").stdout.strip()
     workers = [
         process
-        for process in processes_below(mops.home)
+        for process in processes_below(mops.home.resolve())
         if "distributed.cli.dask_worker" in process.cmdline()
     ]
     assert len(workers) == 2

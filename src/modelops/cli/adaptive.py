@@ -1,6 +1,7 @@
 """`mops adaptive`: start runs, follow them, read their results."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from modelops.cli.options import Options
 from modelops.cli.output import count_words, print_data, print_json, print_table, say
+from modelops.core.errors import NotThereError, RunFailedError, UsageError
 
 if TYPE_CHECKING:
     from modelops.infra.chain import StackChain
@@ -54,6 +56,12 @@ def up(
     chosen = session.pinned_by_content(chain).run_stack(name).run_id or ""
     print_data(chosen)
     chain = session.pushed(chain, options, chain.bindings(Component.REGISTRY))
+    dead = chain.look(Component.WORKSPACE).dead
+    if dead:
+        raise NotThereError(
+            f"The workspace has parts that died: {', '.join(dead)}.",
+            hint="Heal it with: mops workspace up",
+        )
     result = chain.up_run(name)
     say(options, f"{result.name}: {count_words(result.changes)}")
     if not detach:
@@ -63,15 +71,17 @@ def up(
 @app.command("list")
 def list_(ctx: typer.Context) -> None:
     """List the environment's runs, the newest first."""
-    from modelops.cli.runs import list_runs, run_json, run_table
+    from modelops.cli.runs import list_runs, run_json, run_states, run_table
     from modelops.cli.session import open_chain
 
     options: Options = ctx.obj
-    runs = list_runs(open_chain(options))
+    chain = open_chain(options)
+    runs = list_runs(chain)
+    states = run_states(chain, runs)
     if options.json:
-        print_json([run_json(run) for run in runs])
+        print_json([run_json(run, states[run.run_id]) for run in runs])
     else:
-        print_table(*run_table(runs))
+        print_table(*run_table(runs, states))
 
 
 @app.command()
@@ -84,7 +94,7 @@ def status(
 ) -> None:
     """Show how far a run has come; with --watch exit as the run does: 0 finished, 1 failed."""
     from modelops.cli.progress import describe
-    from modelops.cli.runs import choose_run, journal_of, progress_of, run_json
+    from modelops.cli.runs import choose_run, journal_of, progress_of, run_json, run_states
     from modelops.cli.session import open_chain
 
     options: Options = ctx.obj
@@ -94,10 +104,11 @@ def status(
         sys.exit(_follow_to_exit(options, chain, chosen))
     with journal_of(chain, chosen) as journal:
         progress = progress_of(journal, chosen)
+    state = run_states(chain, [progress])[chosen]
     if options.json:
-        print_json(run_json(progress))
+        print_json(run_json(progress, state))
         return
-    print_data(f"{chosen}: {progress.state.value}, {describe(progress)}")
+    print_data(f"{chosen}: {state}, {describe(progress)}")
     if progress.message:
         print_data(progress.message)
     if progress.best_params is not None:
@@ -132,14 +143,15 @@ def results(
     top: Annotated[int, typer.Option(help="How many of the best trials to print.", min=1)] = 10,
 ) -> None:
     """Print the best trials of a run, or write all of them to a Parquet file."""
-    from modelops.cli.runs import choose_run, object_store_of
+    from modelops.cli.runs import choose_run, journal_of, object_store_of
     from modelops.cli.session import open_chain
     from modelops.runner.results import read_results
 
     options: Options = ctx.obj
     chain = open_chain(options)
     chosen = choose_run(chain, run_id)
-    table = read_results(object_store_of(chain), chosen)
+    with journal_of(chain, chosen):
+        table = read_results(object_store_of(chain), chosen)
     if output is not None:
         import pyarrow.parquet as pq
 
@@ -151,6 +163,8 @@ def results(
     if options.json:
         print_json(best)
         return
+    if not best:
+        say(options, f"No trial has completed. See: mops adaptive logs --run-id {chosen}")
     names = [name for name in table.column_names if name.startswith(_PARAMETER)]
     print_table(
         ("trial", "loss", *(name.removeprefix(_PARAMETER) for name in names)),
@@ -164,16 +178,17 @@ def results(
 @app.command()
 def down(
     ctx: typer.Context,
-    run_id: _RunId = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", help="The run, if several are up.", metavar="ID")
+    ] = None,
 ) -> None:
     """Stop a run and take its stack down; its journal and results stay."""
-    from modelops.cli.runs import choose_run
     from modelops.cli.session import open_chain
     from modelops.providers.base import Component
 
     options: Options = ctx.obj
     chain = open_chain(options)
-    chosen = choose_run(chain, run_id)
+    chosen = run_id if run_id is not None else _only(chain.run_ids())
     changes = chain.down(Component.ADAPTIVE, chosen)
     if options.json:
         print_json({"run_id": chosen, "changes": dict(changes)})
@@ -190,10 +205,22 @@ def _follow_to_exit(options: Options, chain: "StackChain", run_id: str) -> int:
         say(options, f"Finished: loss {progress.best_loss:.6g} at {_parameters(progress)}")
         return 0
     if progress.state is RunState.FAILED:
-        say(options, f"Failed: {progress.message}\nSee: mops adaptive logs --run-id {run_id}")
-        return 1
-    say(options, "The runner died. Go on from the journal with: mops adaptive up")
-    return 1
+        raise RunFailedError(
+            f"The run {run_id} failed: {progress.message}",
+            hint=f"See: mops adaptive logs --run-id {run_id}",
+        )
+    again = f"mops adaptive up {progress.algorithm} --run-id {run_id}"
+    raise RunFailedError(
+        f"The runner of {run_id} is gone.", hint=f"Go on from its journal with: {again}"
+    )
+
+
+def _only(run_ids: Sequence[str]) -> str:
+    if len(run_ids) == 1:
+        return run_ids[0]
+    if not run_ids:
+        raise NotThereError("No run is up.", hint="See which there were: mops adaptive list")
+    raise UsageError("Several runs are up.", hint=f"Name one: --run-id {' | '.join(run_ids)}")
 
 
 def _parameters(progress: "RunProgress") -> str:

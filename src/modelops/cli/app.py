@@ -77,6 +77,8 @@ def _globals(  # noqa: PLR0917 — Typer reads the signature
 ) -> None:
     """Take a simulation from a laptop to a cluster."""
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
+    # Its server reports an engine that hung up as an error of ours, with a traceback.
+    logging.getLogger("grpc").setLevel(logging.DEBUG if debug else logging.CRITICAL)
     ctx.obj = Options(
         env=env,
         config=config,

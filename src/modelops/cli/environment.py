@@ -9,8 +9,10 @@ from modelops.cli.options import Options
 from modelops.cli.output import count_words, print_data, print_json, print_table, say
 from modelops.cli.stacks import EXIT_CHANGES, has_changes, stack_state
 from modelops.contracts import BindingOutputs
+from modelops.core.errors import JournalError, UsageError
 from modelops.infra.stack import StackResult
 from modelops.providers.base import Component, ProviderPlan
+from modelops.runner.progress import RunSummary
 
 up = typer.Typer(rich_markup_mode=None)
 status = typer.Typer(rich_markup_mode=None)
@@ -45,25 +47,27 @@ def up_command(ctx: typer.Context) -> None:
     run_ids = [result.run_id for result in results if result.run_id is not None]
     for run_id in run_ids:
         print_data(run_id)
-    if run_ids:
-        say(options, "Follow a run with: mops adaptive status --watch --run-id RUN-ID")
+        say(options, f"Follow it with: mops adaptive status --watch --run-id {run_id}")
 
 
 @status.command("status")
 def status_command(ctx: typer.Context) -> None:
     """Show every stack and run, as they are now; exit with 4 if nothing is up."""
-    from modelops.cli.runs import list_runs, run_json, run_table
+    from modelops.cli.runs import list_runs, run_json, run_states, run_table
     from modelops.cli.session import open_chain
-    from modelops.infra.stack import StackStatus
 
     options: Options = ctx.obj
     chain = open_chain(options)
-    stacks: list[StackStatus] = []
-    for component in (Component.REGISTRY, Component.INFRA, Component.WORKSPACE):
-        found = chain.status(component)
-        stacks.append(chain.refresh(component) if found.is_up else found)
-    is_infra_up = stacks[1].is_up
-    runs = list_runs(chain) if is_infra_up else []
+    stacks = [
+        chain.look(component)
+        for component in (Component.REGISTRY, Component.INFRA, Component.WORKSPACE)
+    ]
+    runs: list[RunSummary] = []
+    try:
+        runs = list_runs(chain) if stacks[1].is_up else []
+    except JournalError as error:
+        say(options, f"The runs can't be shown: {error}")
+    states = run_states(chain, runs)
     if options.json:
         print_json(
             {
@@ -72,7 +76,7 @@ def status_command(ctx: typer.Context) -> None:
                     {"stack": item.name, "up": item.is_up, "dead": list(item.dead)}
                     for item in stacks
                 ],
-                "runs": [run_json(run) for run in runs],
+                "runs": [run_json(run, states[run.run_id]) for run in runs],
             }
         )
     else:
@@ -82,7 +86,7 @@ def status_command(ctx: typer.Context) -> None:
         )
         if runs:
             print_data("")
-            print_table(*run_table(runs))
+            print_table(*run_table(runs, states))
     if not any(item.is_up for item in stacks):
         say(options, "Nothing is up. Bring it up with: mops up")
         sys.exit(4)
@@ -101,7 +105,9 @@ def down_command(
 
     options: Options = ctx.obj
     chain = open_chain(options)
-    if delete_data and not options.yes and sys.stdin.isatty():
+    if delete_data and not options.yes:
+        if not sys.stdin.isatty():
+            raise UsageError("--delete-data can't be undone.", hint="Add --yes if you mean it.")
         typer.confirm(f"Delete all data of the environment {chain.plan.env}?", abort=True, err=True)
     changes = chain.down_all()
     forget_registry(chain)

@@ -1,5 +1,7 @@
 """`mops init`: a runnable bundle and runtime.yaml to start from."""
 
+import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +57,12 @@ def init(
         for parameter, (low, high) in STARTER_PARAMETERS.items()
     )
     targets = ", ".join(effective_registry(directory).targets)
-    bundle = read_manifest(directory).name
-    runtime.write_text(_RUNTIME.format(name=bundle, targets=targets, space=space))
+    # In quotes, since a name like 2024 or on is text in a manifest and isn't in YAML.
+    label = json.dumps(_label(read_manifest(directory).name))
+    runtime.write_text(_RUNTIME.format(name=label, targets=targets, space=space))
     say(options, f"made {runtime}\nNext: cd {directory}, then mops up")
+
+
+def _label(name: str) -> str:
+    """Return a DNS label that is like the name and leaves room for the rest of a run-id."""
+    return re.sub(r"[^a-z0-9]+", "-", name)[:54].strip("-")

@@ -4,10 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from modelops.cli.runs import journal_of, progress_of
+from modelops.cli.runs import is_running, journal_of, progress_of
 from modelops.core.errors import NotThereError
 from modelops.infra.chain import StackChain
-from modelops.providers.base import Component
 from modelops.runner.progress import RunState
 
 # A file can't tell when something was appended to it.
@@ -34,7 +33,7 @@ def print_log(chain: StackChain, run_id: str, *, follow: bool) -> None:
                 sys.stdout.flush()
                 rounds += 1
                 if rounds % _LOOK_AT_RUNNER_EVERY == 0:
-                    is_over = is_over or bool(chain.refresh(Component.ADAPTIVE, run_id).dead)
+                    is_over = is_over or not is_running(chain, run_id)
                 if is_over or not follow:
                     return
                 time.sleep(_RETRY_SECONDS)

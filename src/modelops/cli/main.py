@@ -1,7 +1,9 @@
 """The entry point `mops`: errors and exit codes."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from modelops.cli.options import hoist_global_options
@@ -11,6 +13,24 @@ HELP = Path(__file__).with_name("help.txt")
 
 A test keeps the two the same; `python -m modelops.cli.help` writes it anew.
 """
+
+
+def entry() -> None:
+    """Be the console script: run a command and end the process at once.
+
+    The interpreter's way of ending waits for the threads of the engine's SDK and of Arrow, and
+    some of them end in a crash after all is done.
+    """
+    try:
+        main()
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    else:
+        code = 0
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,6 +68,9 @@ def _report(error: Exception, *, debug: bool) -> int:
     if isinstance(error, ContractError):
         sys.stderr.write(f"Error: {error}\n")
         return 2
+    if isinstance(error, OSError) and error.filename is not None:
+        sys.stderr.write(f"Error: {error.filename}: {error.strerror}\n")
+        return 1
     sys.stderr.write(
         f"Internal error: {type(error).__name__}: {error}\n"
         "This is a fault of mops. Run the command again with --debug to see where it is.\n"
@@ -56,4 +79,4 @@ def _report(error: Exception, *, debug: bool) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    entry()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from modelops.cli.options import Options
 from modelops.cli.output import say
-from modelops.cli.runs import journal_of, progress_of
+from modelops.cli.runs import is_running, journal_of, progress_of
 from modelops.infra.chain import StackChain
 from modelops.providers.base import Component
 from modelops.runner.progress import RunProgress, RunState
@@ -62,11 +62,18 @@ def _changes(
         if ended != last_ended:
             last_change, last_ended = time.monotonic(), ended
         elif time.monotonic() - last_change > _STALL_SECONDS:
-            if chain.refresh(Component.ADAPTIVE, run_id).dead:
+            if not is_running(chain, run_id):
                 yield read()
                 return
+            _warn_of_dead_workers(chain)
             last_change = time.monotonic()
         time.sleep(_REDRAW_SECONDS)
+
+
+def _warn_of_dead_workers(chain: StackChain) -> None:
+    dead = chain.look(Component.WORKSPACE).dead
+    if dead:
+        sys.stderr.write(f"\nDead: {', '.join(dead)}. Heal it with: mops workspace up\n")
 
 
 def _last(changes: Iterator[RunProgress]) -> RunProgress:
@@ -75,15 +82,15 @@ def _last(changes: Iterator[RunProgress]) -> RunProgress:
 
 
 def _plain(options: Options, changes: Iterator[RunProgress]) -> RunProgress:
-    shown_at, shown, progress = float("-inf"), "", None
+    shown_at, shown, progress = float("-inf"), -1, None
     for progress in changes:
-        line = describe(progress)
+        ended = progress.completed + progress.failed
         now = time.monotonic()
-        if line != shown and (
+        if ended != shown and (
             now - shown_at > _PLAIN_LINE_SECONDS or progress.state is not RunState.RUNNING
         ):
-            say(options, f"{progress.run_id}: {line}")
-            shown_at, shown = now, line
+            say(options, f"{progress.run_id}: {describe(progress)}")
+            shown_at, shown = now, ended
     if progress is None:
         raise RuntimeError("a run has at least one state")
     return progress

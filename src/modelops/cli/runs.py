@@ -7,11 +7,12 @@ from typing import Any
 
 from modelops.core.errors import NotThereError
 from modelops.infra.chain import StackChain
-from modelops.providers.base import Component
+from modelops.providers.base import DATABASE_BINDING, Component
 from modelops.runner.journal import Journal
-from modelops.runner.progress import RunProgress, RunSummary
+from modelops.runner.progress import RunProgress, RunState, RunSummary
 
-_DATABASE_PREFIX = "DATABASE_URL_"
+INTERRUPTED = "interrupted"
+"""The state of a run that hasn't ended and has no runner."""
 
 
 def list_runs(chain: StackChain) -> list[RunSummary]:
@@ -79,13 +80,26 @@ def object_store_of(chain: StackChain) -> str:
     return chain.bindings(Component.INFRA).env["OBJECT_STORE_URL"]
 
 
-def run_table(runs: Sequence[RunSummary]) -> tuple[Sequence[str], list[Sequence[str]]]:
+def is_running(chain: StackChain, run_id: str) -> bool:
+    """Return whether a run's runner is there, or has ended by itself."""
+    status = chain.look(Component.ADAPTIVE, run_id)
+    return bool(status.resources) and not status.dead
+
+
+def run_states(chain: StackChain, runs: Sequence[RunSummary]) -> dict[str, str]:
+    """Return each run's state: the journal's, or INTERRUPTED if its runner is gone."""
+    return {run.run_id: _state(chain, run) for run in runs}
+
+
+def run_table(
+    runs: Sequence[RunSummary], states: Mapping[str, str]
+) -> tuple[Sequence[str], list[Sequence[str]]]:
     """Return the head and the rows of a table of runs."""
     rows: list[Sequence[str]] = [
         (
             run.run_id,
             run.algorithm,
-            run.state.value,
+            states[run.run_id],
             f"{run.completed + run.failed}/{run.n_trials}",
             str(run.failed),
             "" if run.best_loss is None else f"{run.best_loss:.6g}",
@@ -95,7 +109,7 @@ def run_table(runs: Sequence[RunSummary]) -> tuple[Sequence[str], list[Sequence[
     return ("run", "algorithm", "state", "trials", "failed", "best loss"), rows
 
 
-def run_json(run: RunSummary) -> dict[str, Any]:
+def run_json(run: RunSummary, state: str) -> dict[str, Any]:
     """Return a run as JSON."""
 
     def plain(value: Any) -> Any:
@@ -105,9 +119,15 @@ def run_json(run: RunSummary) -> dict[str, Any]:
             return dict(value)
         return getattr(value, "value", value)
 
-    return {name: plain(value) for name, value in vars(run).items()}
+    return {**{name: plain(value) for name, value in vars(run).items()}, "state": state}
+
+
+def _state(chain: StackChain, run: RunSummary) -> str:
+    if run.state is RunState.RUNNING and not is_running(chain, run.run_id):
+        return INTERRUPTED
+    return run.state.value
 
 
 def _database_urls(chain: StackChain) -> list[str]:
     env = chain.bindings(Component.INFRA).env
-    return [value for name, value in sorted(env.items()) if name.startswith(_DATABASE_PREFIX)]
+    return [value for name, value in sorted(env.items()) if name.startswith(DATABASE_BINDING)]

@@ -1,31 +1,33 @@
 """From the command line to a chain of stacks: spec, plan, provider, code pinned by digest."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from modelops.bundles.address import remove_bundle_env, write_bundle_env
-from modelops.bundles.packing import pack
+from modelops.bundles.address import REGISTRY_VARIABLE, remove_bundle_env, write_bundle_env
+from modelops.bundles.packing import PackedBundle, pack
 from modelops.bundles.stores import open_store
 from modelops.cli.options import Options
 from modelops.cli.output import say
 from modelops.contracts import BindingOutputs, BundleRef
-from modelops.core.errors import UsageError
+from modelops.core.errors import SpecError, UsageError
+from modelops.core.naming import check_dns_label
 from modelops.core.settings import Home
 from modelops.infra.chain import StackChain
+from modelops.providers.base import Component
 from modelops.providers.discovery import find_provider
 from modelops.spec import compile_spec, load
 from modelops.spec.plan import AlgorithmPlan, CompiledPlan
 
-_REGISTRY = "MODELOPS_BUNDLE_REGISTRY"
 
-
-def compile_plan(options: Options) -> CompiledPlan:
-    """Read the spec and compile it.
+def compile_plan(options: Options, *, check_bundles: bool = True) -> CompiledPlan:
+    """Read the spec and compile it; whether its bundles are there counts only for those who pack.
 
     Raises:
         SpecError: with every error of the file.
     """
     spec = load(options.config, env=options.env, provider=options.provider)
-    return compile_spec(spec, base=options.config.absolute().parent)
+    base = options.config.absolute().parent
+    return compile_spec(spec, base=base, check_bundles=check_bundles)
 
 
 def open_chain(options: Options) -> StackChain:
@@ -35,7 +37,7 @@ def open_chain(options: Options) -> StackChain:
         SpecError: with every error of the file.
         ProviderError: if the provider isn't there.
     """
-    plan = compile_plan(options)
+    plan = compile_plan(options, check_bundles=False)
     provider = find_provider(plan.provider.name)
     return StackChain(plan, provider, Home.current(), lambda step: say(options, f"  {step}"))
 
@@ -58,8 +60,13 @@ def choose_algorithm(plan: CompiledPlan, name: str | None) -> AlgorithmPlan:
     raise UsageError(what, hint=f"Name one of: {', '.join(names)}")
 
 
-def with_run_id(chain: StackChain, algorithm: str, run_id: str | None) -> StackChain:
-    """Return the chain with a name of the user's own for the run of an algorithm."""
+def with_run_id(chain: StackChain, algorithm: str, run_id: str) -> StackChain:
+    """Return the chain with a name of the user's own for the run of an algorithm.
+
+    Raises:
+        UsageError: if the name can't be a run's.
+    """
+    chain.naming.stack(Component.ADAPTIVE, check_dns_label(run_id, "run-id"))
     algorithms = tuple(
         replace(item, run_id=run_id) if item.name == algorithm else item
         for item in chain.plan.algorithms
@@ -75,7 +82,7 @@ def pinned_by_content(chain: StackChain) -> StackChain:
     refs = {}
     for algorithm in chain.plan.algorithms:
         if algorithm.bundle.directory is not None:
-            packed = pack(algorithm.bundle.directory)
+            packed = _pack(algorithm.name, algorithm.bundle.directory)
             repository = _repository(chain, packed.name)
             refs[algorithm.name] = BundleRef(repository, packed.digest)
     return chain.pinned(refs)
@@ -84,11 +91,11 @@ def pinned_by_content(chain: StackChain) -> StackChain:
 def pushed(chain: StackChain, options: Options, registry: BindingOutputs) -> StackChain:
     """Push every bundle directory to the registry; return the chain pinned by their digests."""
     refs = {}
-    store = open_store(registry.env[_REGISTRY])
+    store = open_store(registry.env[REGISTRY_VARIABLE])
     for algorithm in chain.plan.algorithms:
         directory = algorithm.bundle.directory
         if directory is not None:
-            packed = pack(directory)
+            packed = _pack(algorithm.name, directory)
             ref = store.push(_repository(chain, packed.name), packed)
             say(options, f"bundle {directory.name or directory}: {ref}")
             refs[algorithm.name] = ref
@@ -97,12 +104,21 @@ def pushed(chain: StackChain, options: Options, registry: BindingOutputs) -> Sta
 
 def note_registry(chain: StackChain, registry: BindingOutputs) -> None:
     """Write down where the environment's bundles are, for commands that don't read the spec."""
-    write_bundle_env(chain.plan.env, registry.env[_REGISTRY])
+    write_bundle_env(chain.plan.env, registry.env[REGISTRY_VARIABLE])
 
 
 def forget_registry(chain: StackChain) -> None:
     """Forget where the environment's bundles are: its registry stack is down."""
     remove_bundle_env(chain.plan.env)
+
+
+def _pack(algorithm: str, directory: Path) -> PackedBundle:
+    if not directory.is_dir():
+        raise SpecError(
+            f"spec.algorithms.{algorithm}.entrypoint.bundle: there is no directory {directory}.",
+            hint="Paths are relative to the folder of runtime.yaml.",
+        )
+    return pack(directory)
 
 
 def _repository(chain: StackChain, name: str) -> str:

@@ -1,5 +1,8 @@
 """`mops spec`: check, show and describe the RuntimeSpec."""
 
+import sys
+from dataclasses import asdict
+
 import typer
 
 from modelops.cli.options import Options
@@ -12,9 +15,16 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Runtime
 def validate(ctx: typer.Context) -> None:
     """Check the file, its references and its bundles; every error is shown at once."""
     from modelops.cli.session import compile_plan
+    from modelops.spec import InvalidSpecError
 
     options: Options = ctx.obj
-    plan = compile_plan(options)
+    try:
+        plan = compile_plan(options)
+    except InvalidSpecError as error:
+        if not options.json:
+            raise
+        print_json({"valid": False, "problems": [asdict(problem) for problem in error.problems]})
+        sys.exit(error.exit_code)
     if options.json:
         print_json({"valid": True, "name": plan.name, "env": plan.env})
     else:

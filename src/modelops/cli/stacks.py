@@ -8,6 +8,7 @@ import typer
 
 from modelops.cli.options import Options
 from modelops.cli.output import count_words, print_data, print_json, print_table, say
+from modelops.core.errors import NotThereError
 from modelops.providers.base import Component
 
 if TYPE_CHECKING:
@@ -48,7 +49,19 @@ def _preview(options: Options, component: Component, *, exit_code: bool) -> None
 def _refresh(options: Options, component: Component, *, exit_code: bool) -> None:
     from modelops.cli.session import open_chain
 
-    status = open_chain(options).refresh(component)
+    _show(options, open_chain(options).refresh(component), exit_code=exit_code)
+
+
+def _status(options: Options, component: Component, *, exit_code: bool) -> None:
+    from modelops.cli.session import open_chain
+
+    status = open_chain(options).look(component)
+    if not status.is_up:
+        raise NotThereError(f"{status.name} isn't up.", hint=f"Bring it up: mops {component} up")
+    _show(options, status, exit_code=exit_code)
+
+
+def _show(options: Options, status: "StackStatus", *, exit_code: bool) -> None:
     if options.json:
         resources = {name: dict(outputs) for name, outputs in status.resources.items()}
         print_json({"stack": status.name, "up": status.is_up, "resources": resources})
@@ -108,7 +121,7 @@ def _group(component: Component) -> typer.Typer:
     @group.command()
     def status(ctx: typer.Context, exit_code: _ExitCode = False) -> None:
         """Show the stack's resources as they are now."""
-        _refresh(ctx.obj, component, exit_code=exit_code)
+        _status(ctx.obj, component, exit_code=exit_code)
 
     @group.command()
     def refresh(ctx: typer.Context, exit_code: _ExitCode = False) -> None:

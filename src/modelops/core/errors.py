@@ -81,12 +81,3 @@ class JournalError(ModelOpsError):
 
 class RunFailedError(ModelOpsError):
     """The run ended without a result."""
-
-
-class MissingExtraError(ModelOpsError):
-    """An optional part isn't installed."""
-
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(
-            f"{feature} isn't installed.", hint=f'Install it with: pip install "modelops[{extra}]"'
-        )

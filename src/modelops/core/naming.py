@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from modelops.core.errors import UsageError
 
-_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ACR_MIN, _ACR_MAX = 5, 50
+_STACK_MAX = 100  # the engine takes no longer names
 
 
 def check_dns_label(text: str, what: str) -> str:
@@ -16,7 +17,7 @@ def check_dns_label(text: str, what: str) -> str:
     Raises:
         UsageError: if it isn't one.
     """
-    if not _DNS_LABEL.fullmatch(text):
+    if not DNS_LABEL.fullmatch(text):
         raise UsageError(
             f"{what} {text!r} isn't a DNS label.",
             hint="Use at most 63 lower-case letters, digits and -, with no - at either end.",
@@ -41,9 +42,20 @@ class StackNaming:
         return f"modelops-{component}"
 
     def stack(self, component: str, run_id: str | None = None) -> str:
-        """Return the name of a component's stack; a run's stack carries the run-id."""
+        """Return the name of a component's stack; a run's stack carries the run-id.
+
+        Raises:
+            UsageError: if the run-id isn't a DNS label, or the engine takes no such long name.
+        """
         name = f"modelops-{component}-{self.env}"
-        return name if run_id is None else f"{name}-{check_dns_label(run_id, 'run-id')}"
+        if run_id is not None:
+            name = f"{name}-{check_dns_label(run_id, 'run-id')}"
+        if len(name) > _STACK_MAX:
+            raise UsageError(
+                f"The stack's name {name!r} has {len(name)} characters, over {_STACK_MAX}.",
+                hint="Choose a shorter environment or run-id.",
+            )
+        return name
 
     def stack_reference(self, component: str, organization: str = "organization") -> str:
         """Return the full name by which another stack refers to a component's stack."""

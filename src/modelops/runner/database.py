@@ -113,7 +113,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     except ModuleNotFoundError as error:
         raise JournalError(
             f"PostgreSQL needs the package {error.name}, which isn't installed.",
-            hint='Install it with: pip install "psycopg[binary]"',
+            hint='Install it with: pip install "modelops[postgres]"',
         ) from None
     except sa.exc.NoSuchModuleError:
         raise JournalError(

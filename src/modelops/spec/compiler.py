@@ -22,19 +22,20 @@ from modelops.spec.units import parse_cpu, parse_duration, parse_memory
 _MANIFEST = "manifest.json"
 
 
-def compile_spec(spec: RuntimeSpec, *, base: Path) -> CompiledPlan:
+def compile_spec(spec: RuntimeSpec, *, base: Path, check_bundles: bool = True) -> CompiledPlan:
     """Return what a spec means: references resolved, quantities in bytes, cores and seconds.
 
     Args:
         spec: the spec.
         base: the directory that bundles' directories are relative to; that of the spec's file.
+        check_bundles: whether bundles' directories must be there.
 
     Raises:
         InvalidSpecError: with everything that keeps the spec from being compiled: a reference to
             what isn't declared, bounds the wrong way round, a bundle that isn't there, a setting
             that isn't supported yet.
     """
-    findings = [*check(spec), *_bundles(spec, base)]
+    findings = [*check(spec), *(_bundles(spec, base) if check_bundles else ())]
     if findings:
         raise InvalidSpecError(map(spec.source.problem, findings))
     body = spec.spec

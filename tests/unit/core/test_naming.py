@@ -54,3 +54,8 @@ def test_a_registrys_name_is_always_one_that_azure_takes(env: str, user: str) ->
     assert name.isalnum()
     assert name.isascii()
     assert 5 <= len(name) <= 50
+
+
+def test_a_name_that_is_too_long_for_the_engine_is_refused() -> None:
+    with pytest.raises(UsageError, match="over 100"):
+        StackNaming("e" * 50, "ada").stack("adaptive", "r" * 63)

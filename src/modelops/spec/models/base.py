@@ -1,11 +1,11 @@
 """What all models of the spec share: strictness, and the types of single values."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from modelops.contracts.canonical import check_scalar
+from modelops.core.naming import DNS_LABEL
 from modelops.spec.units import (
     CPU_FORMS,
     DURATION_FORMS,
@@ -14,8 +14,6 @@ from modelops.spec.units import (
     parse_duration,
     parse_memory,
 )
-
-_DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
 class Part(BaseModel):
@@ -33,7 +31,7 @@ class Part(BaseModel):
 
 def is_dns_label(text: str) -> bool:
     """Return whether `text` is a DNS label (RFC 1123)."""
-    return re.fullmatch(_DNS_LABEL, text) is not None
+    return DNS_LABEL.fullmatch(text) is not None
 
 
 def _check_label(text: str) -> str:
@@ -94,7 +92,7 @@ def _quantity(forms: str) -> WithJsonSchema:
 Label = Annotated[
     str,
     AfterValidator(_check_label),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DNS_LABEL}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{DNS_LABEL.pattern}$"}),
 ]
 """A name that becomes part of names of stacks, pods and folders."""
 
