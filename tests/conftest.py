@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 # These machines are noisy: no test fails for the time that it took.
-settings.register_profile("quick", deadline=None, max_examples=30)
+settings.register_profile("quick", deadline=None, max_examples=15)
 settings.register_profile("ci", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "quick")
 
