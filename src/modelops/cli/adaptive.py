@@ -54,7 +54,8 @@ def up(
         chain = session.with_run_id(chain, name, run_id)
     # The digest follows from the content, so the run has its name before anything is pushed.
     chosen = session.pinned_by_content(chain).run_stack(name).run_id or ""
-    print_data(chosen)
+    if not options.json:
+        print_data(chosen)
     chain = session.pushed(chain, options, chain.bindings(Component.REGISTRY))
     dead = chain.look(Component.WORKSPACE).dead
     if dead:
@@ -64,6 +65,8 @@ def up(
         )
     result = chain.up_run(name)
     say(options, f"{result.name}: {count_words(result.changes)}")
+    if detach and options.json:
+        print_json({"run_id": chosen, "changes": dict(result.changes)})
     if not detach:
         sys.exit(_follow_to_exit(options, chain, chosen))
 
@@ -198,9 +201,12 @@ def down(
 
 def _follow_to_exit(options: Options, chain: "StackChain", run_id: str) -> int:
     from modelops.cli.progress import follow
+    from modelops.cli.runs import run_json, run_states
     from modelops.runner.progress import RunState
 
     progress = follow(options, chain, run_id)
+    if options.json:
+        print_json(run_json(progress, run_states(chain, [progress])[run_id]))
     if progress.state is RunState.FINISHED:
         say(options, f"Finished: loss {progress.best_loss:.6g} at {_parameters(progress)}")
         return 0

@@ -55,15 +55,22 @@ def push(
         str | None, typer.Option(help="The repository; the bundle's name if left out.")
     ] = None,
 ) -> None:
-    """Push a bundle to the environment's registry and print its reference."""
+    """Push a bundle to the environment's registry and print its reference.
+
+    The environment and the registry's prefix are those of the spec, if there is one.
+    """
     from modelops.bundles.address import registry_url
     from modelops.bundles.packing import pack
     from modelops.bundles.stores import open_store
+    from modelops.cli.session import compile_plan, repository_of
 
     options: Options = ctx.obj
     packed = pack(directory)
-    store = open_store(registry_url(options.env or "dev"))
-    ref = store.push(repository or packed.name, packed)
+    env, name = options.env or "dev", packed.name
+    if options.config.exists():
+        plan = compile_plan(options, check_bundles=False)
+        env, name = plan.env, repository_of(plan, packed.name)
+    ref = open_store(registry_url(env)).push(repository or name, packed)
     if options.json:
         print_json({"reference": str(ref), "digest": ref.digest})
     else:

@@ -6,10 +6,11 @@ from pathlib import Path
 from modelops.bundles.address import REGISTRY_VARIABLE, remove_bundle_env, write_bundle_env
 from modelops.bundles.packing import PackedBundle, pack
 from modelops.bundles.stores import open_store
+from modelops.bundles.validate import validate_bundle
 from modelops.cli.options import Options
 from modelops.cli.output import say
 from modelops.contracts import BindingOutputs, BundleRef
-from modelops.core.errors import SpecError, UsageError
+from modelops.core.errors import BundleFileError, SpecError, UsageError
 from modelops.core.naming import check_dns_label
 from modelops.core.settings import Home
 from modelops.infra.chain import StackChain
@@ -83,7 +84,7 @@ def pinned_by_content(chain: StackChain) -> StackChain:
     for algorithm in chain.plan.algorithms:
         if algorithm.bundle.directory is not None:
             packed = _pack(algorithm.name, algorithm.bundle.directory)
-            repository = _repository(chain, packed.name)
+            repository = repository_of(chain.plan, packed.name)
             refs[algorithm.name] = BundleRef(repository, packed.digest)
     return chain.pinned(refs)
 
@@ -96,7 +97,7 @@ def pushed(chain: StackChain, options: Options, registry: BindingOutputs) -> Sta
         directory = algorithm.bundle.directory
         if directory is not None:
             packed = _pack(algorithm.name, directory)
-            ref = store.push(_repository(chain, packed.name), packed)
+            ref = store.push(repository_of(chain.plan, packed.name), packed)
             say(options, f"bundle {directory.name or directory}: {ref}")
             refs[algorithm.name] = ref
     return chain.pinned(refs)
@@ -118,9 +119,14 @@ def _pack(algorithm: str, directory: Path) -> PackedBundle:
             f"spec.algorithms.{algorithm}.entrypoint.bundle: there is no directory {directory}.",
             hint="Paths are relative to the folder of runtime.yaml.",
         )
+    errors = [found for found in validate_bundle(directory) if found.severity == "error"]
+    if errors:
+        listed = "\n".join(f"  {found.message} {found.hint}".rstrip() for found in errors)
+        raise BundleFileError(f"The bundle {directory} isn't valid:\n{listed}")
     return pack(directory)
 
 
-def _repository(chain: StackChain, name: str) -> str:
-    prefix = chain.plan.registry.prefix.strip("/")
+def repository_of(plan: CompiledPlan, name: str) -> str:
+    """Return the repository of a bundle: its name below the prefix of the spec's registry."""
+    prefix = plan.registry.prefix.strip("/")
     return f"{prefix}/{name}" if prefix else name
