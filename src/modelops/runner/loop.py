@@ -220,7 +220,7 @@ class RunLoop:
 
     def _too_many_failures(self, number: int, outcome: TrialOutcome) -> str:
         return (
-            f"{self._failures} of {self._told} trials failed, and the limits allow "
+            f"{self._failures} of the first {self._told} trials failed, and the limits allow "
             f"{self._allowed_failures} of {self._plan.n_trials} (max_failures). "
             f"The last, trial {number}, failed with {outcome.reason}: {outcome.message}"
         )

@@ -181,7 +181,10 @@ def test_too_many_failures_end_the_run_with_the_reason() -> None:
     run = follow(plan, ChainAlgorithm(10), chance(1), share_failing=1.0)
     assert run.stop is not None
     assert run.stop.failed
-    assert "3 of 3 trials failed, and the limits allow 2 of 10 (max_failures)" in run.stop.message
+    assert (
+        "3 of the first 3 trials failed, and the limits allow 2 of 10 (max_failures)"
+        in run.stop.message
+    )
     assert "trial 2, failed with" in run.stop.message
     assert "is unlucky" in run.stop.message
 
