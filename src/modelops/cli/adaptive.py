@@ -48,10 +48,8 @@ def up(
     from modelops.providers.base import Component
 
     options: Options = ctx.obj
-    chain = session.open_chain(options)
-    name = session.choose_algorithm(chain.plan, algorithm).name
-    if run_id is not None:
-        chain = session.with_run_id(chain, name, run_id)
+    chain = session.for_run(session.open_chain(options), algorithm, run_id)
+    name = chain.plan.algorithms[0].name
     # The digest follows from the content, so the run has its name before anything is pushed.
     chosen = session.pinned_by_content(chain).run_stack(name).run_id or ""
     if not options.json:

@@ -61,18 +61,17 @@ def choose_algorithm(plan: CompiledPlan, name: str | None) -> AlgorithmPlan:
     raise UsageError(what, hint=f"Name one of: {', '.join(names)}")
 
 
-def with_run_id(chain: StackChain, algorithm: str, run_id: str) -> StackChain:
-    """Return the chain with a name of the user's own for the run of an algorithm.
+def for_run(chain: StackChain, algorithm: str | None, run_id: str | None) -> StackChain:
+    """Return the chain with one algorithm only, its run named as the user wants it.
 
     Raises:
-        UsageError: if the name can't be a run's.
+        UsageError: if the choice of the algorithm isn't clear, or the name can't be a run's.
     """
-    chain.naming.stack(Component.ADAPTIVE, check_dns_label(run_id, "run-id"))
-    algorithms = tuple(
-        replace(item, run_id=run_id) if item.name == algorithm else item
-        for item in chain.plan.algorithms
-    )
-    return replace(chain, plan=replace(chain.plan, algorithms=algorithms))
+    chosen = choose_algorithm(chain.plan, algorithm)
+    if run_id is not None:
+        chain.naming.stack(Component.ADAPTIVE, check_dns_label(run_id, "run-id"))
+        chosen = replace(chosen, run_id=run_id)
+    return replace(chain, plan=replace(chain.plan, algorithms=(chosen,)))
 
 
 def pinned_by_content(chain: StackChain) -> StackChain:
