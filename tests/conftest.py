@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,16 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from postgres_process import PostgresProcess, postgres_process
+
 # These machines are noisy: no test fails for the time that it took.
 settings.register_profile("quick", deadline=None, max_examples=15)
 settings.register_profile("ci", deadline=None)
+settings.register_profile("fuzz", deadline=None, max_examples=10_000)
 settings.load_profile("ci" if os.environ.get("CI") else "quick")
+
+# Packages of others, whose tests run where they are installed.
+collect_ignore = ["packages"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +52,15 @@ def modelops_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_test_writes_to_the_users_own_home(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELOPS_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_process_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     left = processes_below(tmp_path_factory.getbasetemp())
@@ -67,3 +83,34 @@ def processes_below(folder: Path) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresProcess]:
+    """A PostgreSQL for all tests of the session that only need one."""
+    with postgres_process() as process:
+        process.start()
+        yield process
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresProcess) -> str:
+    """The URL of an empty PostgreSQL database of the test's own."""
+    return postgres_server.new_database(f"test_{uuid.uuid4().hex}")
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Return a process's command line; nothing if it has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def has_ended(process: psutil.Process | int) -> bool:
+    """Whether a process, or the one with a pid, has ended; its parent may not have noticed yet."""
+    try:
+        found = psutil.Process(process) if isinstance(process, int) else process
+        return not found.is_running() or found.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

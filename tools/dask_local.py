@@ -6,7 +6,12 @@ from pathlib import Path
 
 from modelops.core.settings import Home
 from modelops.providers.local.plugin import process
-from modelops.services.dask_settings import SCHEDULER_ENV, WORKER_ENV
+from modelops.services.dask_settings import (
+    SCHEDULER_ENV,
+    WORKER_ENV,
+    scheduler_command,
+    supervisor_command,
+)
 
 STATE = Path(".build/dask-local.json").absolute()
 WORKERS = 2
@@ -22,11 +27,7 @@ def start() -> None:
         "dask-local",
         "scheduler",
         {
-            "command": [
-                *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"),
-                *("--host", "127.0.0.1", "--port", "{port:scheduler}"),
-                *("--dashboard-address", "127.0.0.1:0"),
-            ],
+            "command": scheduler_command("{port:scheduler}"),
             "env": dict(SCHEDULER_ENV),
             "root": str(folder),
             "log": str(folder / "scheduler.log"),
@@ -41,12 +42,14 @@ def start() -> None:
         "dask-local",
         "workers",
         {
-            "command": [
-                *(sys.executable, "-m", "modelops.worker.supervisor", "--scheduler", address),
-                *("--min", str(WORKERS), "--max", str(WORKERS), "--processes", "1"),
-                *("--threads", "1", "--local-directory", "{dir}", "--ready-file", "{ready}"),
-            ],
-            "env": {**WORKER_ENV, "MODELOPS_HOME": str(Home.current().root)},
+            "command": supervisor_command(
+                "default", WORKERS, WORKERS, directory="{dir}", ready_file="{ready}"
+            ),
+            "env": {
+                **WORKER_ENV,
+                "DASK_SCHEDULER": address,
+                "MODELOPS_HOME": str(Home.current().root),
+            },
             "root": str(folder),
             "log": str(folder / "workers.log"),
             "ready": "file",

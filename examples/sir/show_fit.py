@@ -19,7 +19,8 @@ FRESH_REPLICATES = 20
 
 
 def main(trials_file, picture):
-    trials = pq.read_table(trials_file).to_pylist()
+    # One row for each replicate of each trial: what belongs to the trial is in all of them.
+    trials = [row for row in pq.read_table(trials_file).to_pylist() if row["replicate"] == 0]
     best = min((t for t in trials if t["status"] == "completed"), key=lambda t: t["loss"])
     params = {name: best[f"param.{name}"] for name in ("beta", "gamma")}
     r0 = params["beta"] / params["gamma"]

@@ -6,15 +6,22 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from modelops.core.automation import ENGINE_VERSION, tool_cache
+from modelops.core.automation import ENGINE_VERSION
+from modelops.core.tools import tool_cache
+from postgres_process import postgres_binaries, reachable_folder
+
+# In the environment of all that a test starts. Detached processes get few of our variables, but
+# all that speak of the locale.
+MARK = "LC_MODELOPS_TEST"
 
 BUNDLE = """\
 import numpy as np
@@ -41,6 +48,20 @@ class Mops:
 
     folder: Path
     environment: dict[str, str]
+    prefix: tuple[str, ...] = ()
+
+    def under(self, *prefix: str) -> Mops:
+        """Return the same, started by another command."""
+        return replace(self, prefix=prefix)
+
+    def with_environment(self, **variables: str | None) -> Mops:
+        """Return the same with other environment variables; None leaves one out."""
+        changed = {**self.environment, **variables}
+        return replace(self, environment={k: v for k, v in changed.items() if v is not None})
+
+    @property
+    def _command(self) -> list[str]:
+        return [*self.prefix, str(Path(sys.executable).with_name("mops"))]
 
     @property
     def home(self) -> Path:
@@ -48,7 +69,7 @@ class Mops:
 
     def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("mops")), *arguments],
+            [*self._command, *arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -61,15 +82,16 @@ class Mops:
         return done
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command and return at once."""
+        """Start a command and return at once; it leads a process group, as on a terminal."""
         return subprocess.Popen(
-            [str(Path(sys.executable).with_name("mops")), *arguments],
+            [*self._command, *arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def json(self, *arguments: str, expect: int = 0) -> Any:
@@ -78,9 +100,18 @@ class Mops:
     def write_model(self, code: str) -> None:
         (self.folder / "model.py").write_text(code)
 
-    def write_spec(self, *, workers: int = 1, env: str = "dev", **parameters: Any) -> None:
+    def write_spec(
+        self,
+        *,
+        workers: int = 1,
+        env: str = "dev",
+        databases: dict[str, Any] | None = None,
+        keep_outputs: bool = False,
+        **parameters: Any,
+    ) -> None:
+        """Write a spec; runs simulate anew what other runs did, unless outputs are kept."""
         given = {"n_trials": 8, "n_parallel": 4, "replicates": 2, "seed": 7, **parameters}
-        spec = {
+        spec: dict[str, Any] = {
             "apiVersion": "modelops/v1",
             "kind": "Runtime",
             "metadata": {"name": "test", "env": env},
@@ -91,6 +122,7 @@ class Mops:
                     "fit": {
                         "type": "optuna",
                         "parameters": given,
+                        "execution": {"keepOutputs": keep_outputs},
                         "entrypoint": {
                             "bundle": ".",
                             "targets": ["line"],
@@ -100,6 +132,8 @@ class Mops:
                 },
             },
         }
+        if databases is not None:
+            spec["spec"]["databases"] = databases
         (self.folder / "runtime.yaml").write_text(yaml.safe_dump(spec))
 
 
@@ -123,10 +157,39 @@ def mops(tmp_path: Path) -> Iterator[Mops]:
     # Behind a link and with a blank in its name, as homes on clusters and laptops may be.
     (tmp_path / "a home").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "a home")
-    environment |= {"MODELOPS_HOME": str(tmp_path / "link"), "NO_COLOR": "1"}
+    (tmp_path / "tmp").mkdir()
+    environment |= {
+        "MODELOPS_HOME": str(tmp_path / "link"),
+        "NO_COLOR": "1",
+        "TMPDIR": str(tmp_path / "tmp"),
+        MARK: uuid.uuid4().hex,
+    }
+    # The engine's many short processes needn't collect what the system takes back at their end.
+    environment |= {"GOGC": "400"}
     command = Mops(folder, environment)
     command.write_model(BUNDLE)
     command.write_spec()
     yield command
     if (command.home / "pulumi").exists():
         command("down", "--delete-data", "--yes")
+
+
+@pytest.fixture
+def _home() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def mops_with_postgres(_home: Path, mops: Mops) -> Mops:
+    """`mops` in a home that the user whom PostgreSQL runs as can reach."""
+    postgres_binaries()
+    # Made by mops itself, as a user's is, and behind a link with a blank in its name.
+    (_home / "link").symlink_to(_home / "a home")
+    (_home / "a home").mkdir(mode=0o700)
+    mops.environment["MODELOPS_HOME"] = str(_home / "link")
+    (_home / "tmp").mkdir()
+    (_home / "tmp").chmod(0o1777)
+    mops.environment["TMPDIR"] = str(_home / "tmp")
+    mops.write_spec(databases={"journal": {"engine": "postgres"}})
+    return mops

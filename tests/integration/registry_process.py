@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import stamina
+import yaml
 
-from modelops.core.automation import tool_cache
+from modelops.core.tools import cached_registry
 
 BINARY_VARIABLE = "MODELOPS_TEST_REGISTRY_BINARY"
-VERSION = "v3.1.1"
 
 _CONFIG = """\
 version: 0.1
@@ -50,7 +50,7 @@ class RegistryProcess:
 def registry_binary() -> Path:
     """Return the registry's program; a test that needs it is skipped without it, or fails in CI."""
     named = os.environ.get(BINARY_VARIABLE)
-    path = Path(named) if named else tool_cache() / f"registry-{VERSION}" / "registry"
+    path = Path(named) if named else cached_registry()
     if path.is_file():
         return path
     reason = f"there is no OCI registry at {path}: run make test-tools, or set {BINARY_VARIABLE}"
@@ -60,13 +60,21 @@ def registry_binary() -> Path:
 
 
 @contextmanager
-def running_registry(folder: Path) -> Iterator[RegistryProcess]:
-    """Run a registry that keeps its data, configuration and log in `folder`."""
+def running_registry(folder: Path, **settings: object) -> Iterator[RegistryProcess]:
+    """Run a registry that keeps its data, configuration and log in `folder`.
+
+    Args:
+        folder: which is there already.
+        settings: more of its configuration; `tls` goes under `http`.
+    """
     binary = registry_binary()
     host = f"127.0.0.1:{_free_port()}"
     data = folder / "data"
     config = folder / "config.yml"
-    config.write_text(_CONFIG.format(data=data, host=host))
+    configured = yaml.safe_load(_CONFIG.format(data=data, host=host))
+    if "tls" in settings:
+        configured["http"]["tls"] = settings.pop("tls")
+    config.write_text(yaml.safe_dump(configured | settings))
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
     log = folder / "registry.log"
     keeper = subprocess.Popen(

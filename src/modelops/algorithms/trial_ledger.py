@@ -1,6 +1,6 @@
 """Which trials were asked and told: the part of the contract that all algorithms share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from modelops.contracts import ContractError, TrialResult, TrialStatus, UniqueParameterSet
 
@@ -26,6 +26,12 @@ class TrialLedger:
         if parameters.trial != self.asked:
             raise ContractError(f"trial {parameters.trial} was asked as number {self.asked}")
         self._param_ids.append(parameters.param_id)
+
+    def restore(self, asked: Iterable[UniqueParameterSet], told: Iterable[int]) -> None:
+        """Note all trials of a snapshot, and which of them were told."""
+        for parameters in asked:
+            self.add(parameters)
+        self._told.update(told)
 
     def new_results(self, results: Sequence[TrialResult]) -> list[tuple[int, TrialResult]]:
         """Return those not told before, sorted by trial, and note them as told.

@@ -46,8 +46,8 @@ def _checked_digest(text: str) -> str:
     return text
 
 
-class _Part(BaseModel):
-    """A part of a manifest. Keys that we don't know are passed over, as the OCI spec asks for."""
+class OciPart(BaseModel):
+    """A part of a manifest or index. Keys that we don't know are passed over, as OCI asks for."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True
@@ -59,7 +59,7 @@ class _Part(BaseModel):
         return {key: value for key, value in written.items() if value not in (None, {})}
 
 
-class Descriptor(_Part):
+class Descriptor(OciPart):
     """What identifies a blob: its kind, digest and size in bytes."""
 
     media_type: str
@@ -68,7 +68,7 @@ class Descriptor(_Part):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
-class ImageManifest(_Part):
+class ImageManifest(OciPart):
     """The manifest of a bundle: its config and its layers."""
 
     schema_version: Annotated[int, Field(ge=2, le=2)] = 2

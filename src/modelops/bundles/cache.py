@@ -1,158 +1,154 @@
 """Unpacked bundles on this machine, by digest, shared by every process of it."""
 
-import hashlib
-import json
+import errno
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
-from modelops.bundles.artifact import (
-    ARCHIVE_MEDIA_TYPE,
-    FILE_MEDIA_TYPE,
-    MODE,
-    TITLE,
-    Descriptor,
-    ImageManifest,
-)
+from modelops.bundles.artifact import ImageManifest
 from modelops.bundles.bundle_store import BundleStore
-from modelops.bundles.unpack import Unpacker, UnpackLimits
+from modelops.bundles.entry import Entry, OpenBundle, hold
+from modelops.bundles.eviction import (
+    SIZE_VARIABLE,
+    allowed_bytes,
+    evict,
+    making_lock,
+    new_staging,
+    remove_leftovers,
+    remove_staging,
+)
+from modelops.bundles.pulling import pull_layers
+from modelops.bundles.receiving import Progress
+from modelops.bundles.unpack import UnpackLimits
 from modelops.contracts import BundleRef
 from modelops.core.errors import BundleError
 
-_ENTRY_FILE = "entry.json"
-_TREE = "tree"
-_BYTECODE = "__pycache__"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BundleCache:
     """A directory of bundles: `{digest}/tree/{name}/…` beside `{digest}/entry.json`.
 
-    An entry appears by one rename, whole and verified. It is opened by a fingerprint of its files'
-    names, sizes, times and modes, without reading them. `__pycache__` has no say in it: Python
-    writes there when a bundle's code is imported.
+    An entry appears by one rename, whole and verified, and goes by one. It is opened by a
+    fingerprint of its files' names, sizes, times and modes, without reading them. `__pycache__` has
+    no say in it: Python writes there when a bundle's code is imported.
+
+    When an entry was made and all are together larger than the cache may be, those go that weren't
+    opened for longest, but none that a process has open.
     """
 
-    def __init__(self, root: Path, limits: UnpackLimits | None = None) -> None:
+    def __init__(
+        self, root: Path, limits: UnpackLimits | None = None, max_bytes: int | None = None
+    ) -> None:
         """Make a cache.
 
         Args:
             root: its directory, made when the first bundle is fetched.
             limits: how much one bundle may be.
+            max_bytes: how large it may grow; without it MODELOPS_BUNDLE_CACHE_BYTES says so, or
+                it's 20 GiB.
+
+        Raises:
+            BundleError: if MODELOPS_BUNDLE_CACHE_BYTES is no number.
         """
         self._root = root
         self._limits = limits
+        self._max_bytes = allowed_bytes(os.environ) if max_bytes is None else max_bytes
+        self._fetched: dict[str, OpenBundle] = {}
 
-    def fetch(self, ref: BundleRef, store: BundleStore) -> Path:
-        """Return the directory of a bundle, fetched from `store` if it isn't here or was altered.
+    def fetch(self, ref: BundleRef, store: BundleStore, progress: Progress | None = None) -> Path:
+        """Return the directory of a bundle, which stays there until this process has ended.
+
+        What is used for a shorter time is opened.
+
+        Raises:
+            BundleError: as for `open`.
+        """
+        bundle = self.open(ref, store, progress)
+        before = self._fetched.get(ref.digest)
+        self._fetched[ref.digest] = bundle
+        if before is not None:
+            is_other = not os.path.sameopenfile(before.descriptor, bundle.descriptor)
+            before.close()
+            if is_other:
+                remove_leftovers(self._root)
+        return bundle.folder
+
+    def open(
+        self, ref: BundleRef, store: BundleStore, progress: Progress | None = None
+    ) -> OpenBundle:
+        """Open a bundle, fetched from `store` if it isn't here or was altered.
 
         Whoever else fetches the same bundle at the same time waits and takes what is there then.
+
+        Args:
+            ref: the bundle.
+            store: where it is.
+            progress: told of the bytes that come, if any do; from several threads at once.
 
         Raises:
             BundleError: if the bundle isn't there, isn't what its digest says, or can't be
                 unpacked here (no space, no permission).
         """
-        name = ref.digest.replace(":", "-")
-        entry = self._root / name
+        entry = Entry(self._root / ref.digest.replace(":", "-"))
         try:
-            tree = _open(entry)
-            if tree is not None:
-                return tree
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with FileLock(self._root / f".{name}.lock"):
-                return _open(entry) or self._make(entry, ref, store)
+            return entry.open() or self._make(entry, ref, store, progress)
         except OSError as error:
+            if error.errno in _FULL:
+                raise BundleError(
+                    f"{ref} can't be unpacked: the disk of {self._root} is full.",
+                    hint="Free some space there. The cache keeps what was used last, up to "
+                    f"{self._max_bytes:,} bytes; set {SIZE_VARIABLE} to keep less.",
+                ) from error
             raise BundleError(
                 f"{ref} can't be unpacked in {self._root}: {error}",
-                hint="Check the space and the permissions there.",
+                hint="Check the permissions there.",
             ) from error
 
-    def _make(self, entry: Path, ref: BundleRef, store: BundleStore) -> Path:
-        """Make an entry; the caller holds its lock, so that what was left half-made is nobody's."""
-        for left in self._root.glob(f".{entry.name}.*.d"):
-            shutil.rmtree(left, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", suffix=".d", dir=self._root))
+    def _make(
+        self, entry: Entry, ref: BundleRef, store: BundleStore, progress: Progress | None
+    ) -> OpenBundle:
+        """Make an entry, alone; or open the one that somebody else has made meanwhile."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with making_lock(self._root, entry.path.name):
+            bundle = entry.open()
+            if bundle is not None:
+                return bundle
+            remove_staging(self._root, entry.path.name)
+            try:
+                bundle = self._unpack(entry, ref, store, progress)
+            except OSError as error:
+                if error.errno not in _FULL or not evict(self._root, 0):
+                    raise
+                bundle = self._unpack(entry, ref, store, progress)
         try:
-            made = staging / "made"
-            self._unpack(made / _TREE, staging / "layer", ref, store)
-            top = _top(made / _TREE)
-            content = {"fingerprint": _fingerprint(made / _TREE)}
-            (made / _ENTRY_FILE).write_text(json.dumps(content))
-            if entry.exists():
-                # What was altered goes aside, so that processes that run in it keep their files
-                # until the new ones are there.
-                entry.rename(staging / "altered")
-            made.rename(entry)
+            remove_leftovers(self._root)
+            evict(self._root, self._max_bytes)
+        except BaseException:
+            bundle.close()
+            raise
+        return bundle
+
+    def _unpack(
+        self, entry: Entry, ref: BundleRef, store: BundleStore, progress: Progress | None
+    ) -> OpenBundle:
+        staging = new_staging(self._root, entry.path.name)
+        try:
+            made = Entry(staging)
+            made.tree.mkdir()
+            manifest = ImageManifest.parse(store.read_manifest(ref))
+            pull_layers(
+                ref, manifest, store, made.tree, staging, limits=self._limits, progress=progress
+            )
+            name = made.seal()
+            if entry.path.exists():
+                entry.path.rename(new_staging(self._root, entry.path.name))
+            staging.rename(entry.path)
+            bundle = hold(entry.tree / name)
         finally:
-            # What can't be removed (a bundle's code may have made it so) is tried again next time.
-            shutil.rmtree(staging, ignore_errors=True)
-        return entry / _TREE / top.name
-
-    def _unpack(self, tree: Path, layer_file: Path, ref: BundleRef, store: BundleStore) -> None:
-        manifest = ImageManifest.parse(store.read_manifest(ref))
-        tree.mkdir(parents=True)
-        unpacker = Unpacker(tree, self._limits)
-        for layer in manifest.layers:
-            if layer.media_type == ARCHIVE_MEDIA_TYPE:
-                store.fetch_blob(ref, layer, layer_file)
-                unpacker.add_archive(layer_file)
-            elif layer.media_type == FILE_MEDIA_TYPE:
-                name = layer.annotations.get(TITLE, "")
-                store.fetch_blob(ref, layer, unpacker.add_file(name, layer.size, _mode(layer)))
-            else:
-                raise BundleError(
-                    f"{ref} has a layer of the type {layer.media_type}, which isn't known.",
-                    hint="A newer version of ModelOps may have made it: update this one.",
-                )
-
-
-def _open(entry: Path) -> Path | None:
-    """Return the bundle's directory in an entry; None if there is no entry or it was altered."""
-    tree = entry / _TREE
-    try:
-        content = json.loads((entry / _ENTRY_FILE).read_text())
-        return _top(tree) if content["fingerprint"] == _fingerprint(tree) else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _top(tree: Path) -> Path:
-    """Return the one directory that everything in a bundle is in."""
-    entries = list(tree.iterdir())
-    if len(entries) != 1 or not entries[0].is_dir():
-        raise BundleError(
-            f"The bundle isn't one directory: it has {len(entries)} entries at the top."
-        )
-    return entries[0]
-
-
-def _mode(layer: Descriptor) -> int:
-    text = layer.annotations.get(MODE, "0644")
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise BundleError(f"A layer of the bundle has the mode {text!r}.") from None
-
-
-def _fingerprint(tree: Path) -> str:
-    digest = hashlib.sha256()
-    for line in sorted(_lines(tree, b"")):
-        digest.update(line)
-    return digest.hexdigest()
-
-
-def _lines(directory: Path | str, prefix: bytes) -> Iterator[bytes]:
-    """Yield a line for each file (name, mode, size, time) and directory (name, mode)."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            name = prefix + os.fsencode(entry.name)
-            status = entry.stat(follow_symlinks=False)
-            if not entry.is_dir(follow_symlinks=False):
-                facts = (status.st_mode, status.st_size, status.st_mtime_ns)
-                yield b"%s\0%d %d %d\0" % (name, *facts)
-            elif entry.name != _BYTECODE:
-                yield b"%s/\0%d\0" % (name, status.st_mode)
-                yield from _lines(entry.path, name + b"/")
+            remove_staging(self._root, entry.path.name)
+        if bundle is None:
+            raise BundleError(
+                f"{ref} was removed from {self._root} as soon as it was there.",
+                hint="Nothing but ModelOps may write there.",
+            )
+        return bundle

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from modelops.bundles.registry_file import Kind, check_id
-from modelops.bundles.source import module_statements
+from modelops.bundles.source import imported_names, module_statements
 from modelops.contracts import ContractError
 from modelops.core.errors import BundleFileError
 
+_Decorated = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _KINDS: Mapping[str, Kind] = {"model": "models", "target": "targets"}
 
 
@@ -51,19 +52,36 @@ def marked_functions(tree: ast.Module, file: str) -> Iterator[MarkedFunction]:
                 yield MarkedFunction(kind, name or statement.name, statement.name, statement.lineno)
 
 
+def hidden_marks(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
+    """Yield (function, line, why) of what is marked in a place where no run can name it."""
+    origins = _origins(tree)
+    reachable = set(module_statements(tree))
+    for node in ast.walk(tree):
+        if not isinstance(node, _Decorated):
+            continue
+        kinds = [kind for kind in _kinds(node, origins) if kind is not None]
+        if not kinds or (isinstance(node, ast.FunctionDef) and node in reachable):
+            continue
+        if node not in reachable:
+            why = "is inside a class or a function"
+        else:
+            why = "is a class" if isinstance(node, ast.ClassDef) else "is async"
+        yield node.name, node.lineno, f"is marked @{kinds[0].removesuffix('s')}, but {why}"
+
+
+def has_other_decorators(tree: ast.Module, function: _Decorated) -> bool:
+    """Return whether a function has decorators that aren't ours, and may be called in any way."""
+    return None in _kinds(function, _origins(tree))
+
+
+def _kinds(node: _Decorated, origins: Mapping[str, str]) -> list[Kind | None]:
+    calls = (item.func if isinstance(item, ast.Call) else item for item in node.decorator_list)
+    return [_kind(call, origins) for call in calls]
+
+
 def _origins(tree: ast.Module) -> dict[str, str]:
     """Return what the module's imports bind: name → where it comes from, in full."""
-    origins = {}
-    for statement in module_statements(tree):
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                top = alias.name.partition(".")[0]
-                origins[alias.asname or top] = alias.name if alias.asname else top
-        elif isinstance(statement, ast.ImportFrom):
-            source = "." * statement.level + (statement.module or "")
-            for alias in statement.names:
-                origins[alias.asname or alias.name] = f"{source}.{alias.name}"
-    return origins
+    return imported_names(module_statements(tree))
 
 
 def _kind(decorator: ast.expr, origins: Mapping[str, str]) -> Kind | None:

@@ -1,6 +1,7 @@
 """Which models and targets a bundle has, and what function an id means."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from modelops.bundles.decorators import marked_functions
@@ -13,36 +14,70 @@ from modelops.bundles.registry_file import (
     read_registry,
 )
 from modelops.bundles.source import defined_functions, defines, file_of, module_of, parse_source
-from modelops.bundles.tree import list_files
+from modelops.bundles.tree import BundleFile, list_files
 from modelops.core.errors import BundleFileError
 from modelops.core.near_miss import did_you_mean_or_all
 
 _SINGULAR = {"models": "model", "targets": "target"}
 
 
-def discover(root: Path) -> BundleRegistry:
+@dataclass(frozen=True)
+class Discovery:
+    """The models and targets that were found, and an error for each thing that couldn't be read."""
+
+    registry: BundleRegistry
+    problems: tuple[BundleFileError, ...] = ()
+
+
+def discover(root: Path, files: Sequence[BundleFile] | None = None) -> BundleRegistry:
     """Return the models and targets that the code of the bundle in `root` has.
 
     These are the functions marked `@model` and `@target`, and the manifest's entrypoint under its
     function's name (unless it is marked, or another model has that id). The code isn't imported.
 
+    Args:
+        root: the bundle's directory.
+        files: the bundle's files, if they are listed already.
+
     Raises:
-        BundleFileError: if a file isn't Python, an id is there twice, or marked functions are in a
-            file that can't be imported.
+        BundleFileError: if files aren't Python, ids are there twice, or marked functions are in
+            files that can't be imported. All of it is named.
+    """
+    found = search(root, files)
+    if len(found.problems) > 1:
+        listed = [f"  {problem.message} {problem.hint}".rstrip() for problem in found.problems]
+        raise BundleFileError("\n".join([f"The code in {root} can't be read:", *listed]))
+    for problem in found.problems:
+        raise problem
+    return found.registry
+
+
+def search(root: Path, files: Sequence[BundleFile] | None = None) -> Discovery:
+    """Return the models and targets of a bundle, as `discover` does, as far as they can be read.
+
+    Raises:
+        BundleFileError: if the bundle's files can't be listed or its manifest can't be read.
     """
     found: dict[Kind, dict[str, RegisteredFunction]] = {"models": {}, "targets": {}}
-    for file in list_files(root):
-        if file.name.endswith(".py"):
+    problems: list[BundleFileError] = []
+    listed = list_files(root) if files is None else files
+    for file in listed:
+        if not file.name.endswith(".py"):
+            continue
+        try:
             for kind, functions in discover_file(root, file.name).items():
                 _add(found[kind], functions, kind)
+        except BundleFileError as error:
+            problems.append(error)
     models = found["models"]
     entrypoint = read_manifest(root).entrypoint
     module, _, function = entrypoint.partition(":")
     path = file_of(root, module)
     known = {registered.entrypoint for registered in models.values()}
-    if path is not None and entrypoint not in known and function not in models:
+    is_packed = any(file.name == path for file in listed)
+    if path is not None and is_packed and entrypoint not in known and function not in models:
         models[function] = RegisteredFunction(path=path, entrypoint=entrypoint)
-    return BundleRegistry(models=models, targets=found["targets"])
+    return Discovery(BundleRegistry(models=models, targets=found["targets"]), tuple(problems))
 
 
 def discover_file(root: Path, name: str) -> dict[Kind, dict[str, RegisteredFunction]]:
@@ -53,8 +88,7 @@ def discover_file(root: Path, name: str) -> dict[Kind, dict[str, RegisteredFunct
     """
     found: dict[Kind, dict[str, RegisteredFunction]] = {"models": {}, "targets": {}}
     path = root / name
-    # Most files mark nothing, and parsing them all would cost more than the rest of a push.
-    if not any(word in _read(path) for word in (b"model", b"target")):
+    if not may_mark(path):
         return found
     module = module_of(name)
     for marked in marked_functions(parse_source(path), str(path)):
@@ -67,6 +101,18 @@ def discover_file(root: Path, name: str) -> dict[Kind, dict[str, RegisteredFunct
         function = RegisteredFunction(path=name, entrypoint=f"{module}:{marked.function}")
         _add(found[marked.kind], {marked.id: function}, marked.kind)
     return found
+
+
+def may_mark(path: Path) -> bool:
+    """Return whether a file may mark a function, by its bytes alone.
+
+    Most files mark nothing, and parsing them all would cost more than the rest of a push.
+
+    Raises:
+        BundleFileError: if it can't be read.
+    """
+    content = _read(path)
+    return any(word in content for word in (b"model", b"target"))
 
 
 def effective_registry(root: Path) -> BundleRegistry:

@@ -21,6 +21,15 @@ def write_atomically(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def draft_beside(path: Path) -> Path:
     """Return a name beside `path` that nobody else uses."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}")

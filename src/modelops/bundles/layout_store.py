@@ -4,34 +4,54 @@ Format: OCI image spec 1.1, "Image Layout". Other OCI tools read it. Only our ow
 at the same time, because the index of a layout isn't made for concurrent writers.
 """
 
+import functools
+import io
 import json
 import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
 from modelops.bundles.artifact import (
+    ARCHIVE_MEDIA_TYPE,
     ARTIFACT_TYPE,
     IMAGE_MANIFEST_MEDIA_TYPE,
     INDEX_MEDIA_TYPE,
     MAX_MANIFEST_BYTES,
     REF_NAME,
+    TITLE,
     Descriptor,
     check_bytes,
-    read_chunks,
     tag_of,
     write_checked,
 )
 from modelops.bundles.bundle_store import StoredBundle
-from modelops.bundles.files import draft_beside, write_atomically
-from modelops.bundles.packing import PackedBlob, PackedBundle
+from modelops.bundles.files import draft_beside, sync_directory, write_atomically
+from modelops.bundles.layout_referrers import index_entry, referrers_of
+from modelops.bundles.packing import PackedBlob, PackedBundle, UnhashedBlob
+from modelops.bundles.parallel import in_parallel
+from modelops.bundles.progress import UNWATCHED, TransferProgress
+from modelops.bundles.reading import FileReading
+from modelops.bundles.receiving import BlobReceiver, Progress, open_empty
+from modelops.bundles.referrers import ListedReferrer, Referrer
 from modelops.contracts import BundleRef, canonical_json
 from modelops.contracts.bundles import check_digest, check_repository
-from modelops.core.errors import BundleError
+from modelops.core.errors import (
+    BundleChangedError,
+    BundleError,
+    BundleFileError,
+    BundleNotThereError,
+)
 from modelops.core.near_miss import did_you_mean_or_all
 
 _LAYOUT, _INDEX, _BLOBS, _LOCK = "oci-layout", "index.json", "blobs", ".lock"
+# One reads while another waits for the disk; more were slower.
+_THREADS = 2
+_ANY_DIGEST = f"sha256:{'0' * 64}"
 _LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -45,19 +65,38 @@ class LayoutStore:
             root: an absolute path; it is made when the first bundle is pushed.
         """
         self._root = root
+        self._reading = threading.Lock()
 
-    def push(self, repository: str, packed: PackedBundle) -> BundleRef:
+    def add_blobs(
+        self,
+        repository: str,
+        blobs: Sequence[UnhashedBlob],
+        progress: TransferProgress = UNWATCHED,
+    ) -> Iterator[tuple[int, PackedBlob]]:
+        """Store blobs while they are hashed; see `BundleStore.add_blobs`."""
+        layout = self._layout(repository)
+        return in_parallel(functools.partial(self._add, layout, progress), blobs, _THREADS)
+
+    def push(
+        self,
+        repository: str,
+        packed: PackedBundle,
+        progress: TransferProgress = UNWATCHED,
+    ) -> BundleRef:
         """Store a bundle; see `BundleStore.push`."""
         layout = self._layout(repository)
         try:
-            self._blob(layout, packed.digest).parent.mkdir(parents=True, exist_ok=True)
-            for blob in packed.blobs:
-                self._store(layout, blob)
+            folder = self._blob(layout, packed.digest).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            for _ in in_parallel(
+                functools.partial(self._store, layout, progress=progress), packed.blobs, _THREADS
+            ):
+                pass
             path = self._blob(layout, packed.digest)
             if not path.exists():
                 write_atomically(path, packed.manifest)
             with FileLock(layout / _LOCK):
-                _add_to_index(layout, packed)
+                _add_to_index(layout, packed, folder)
         except OSError as error:
             raise BundleError(f"The bundle can't be stored in {layout}: {error}") from error
         return BundleRef(repository, packed.digest)
@@ -69,7 +108,7 @@ class LayoutStore:
             with path.open("rb") as file:
                 data = file.read(MAX_MANIFEST_BYTES + 1)
         except FileNotFoundError:
-            raise BundleError(
+            raise BundleNotThereError(
                 f"There is no bundle {ref} in {self._root}.",
                 hint="List what is there with: mops bundle list",
             ) from None
@@ -80,14 +119,38 @@ class LayoutStore:
         except BundleError as error:
             raise _altered(error, path) from error
 
-    def fetch_blob(self, ref: BundleRef, descriptor: Descriptor, target: Path) -> None:
+    def fetch_blob(
+        self, ref: BundleRef, descriptor: Descriptor, target: Path, progress: Progress | None = None
+    ) -> None:
         """Copy a blob; see `BundleStore.fetch_blob`."""
+        with open_empty(target) as file:
+            self._receive(ref, descriptor, file, progress)
+
+    def read_blob(
+        self, ref: BundleRef, descriptor: Descriptor, progress: Progress | None = None
+    ) -> memoryview:
+        """Read a blob; see `BundleStore.read_blob`."""
+        memory = io.BytesIO()
+        self._receive(ref, descriptor, memory, progress)
+        return memory.getbuffer()
+
+    def _receive(
+        self,
+        ref: BundleRef,
+        descriptor: Descriptor,
+        target: BinaryIO,
+        progress: Progress | None,
+    ) -> None:
         path = self._blob(self._layout_of(ref), descriptor.digest)
+        receiver = BlobReceiver(descriptor, target, str(path), progress)
         try:
-            with target.open("wb") as file:
-                write_checked(read_chunks(path), descriptor, file, str(path))
+            source = path.open("rb", buffering=0)
         except OSError as error:
-            raise BundleError(f"{descriptor.digest} of {ref} can't be copied: {error}") from error
+            raise BundleError(f"{path} can't be read: {error}") from error
+        try:
+            with source:
+                receiver.take(source)
+            receiver.finish()
         except BundleError as error:
             raise _altered(error, path) from error
 
@@ -95,7 +158,7 @@ class LayoutStore:
         """Return the bundle of a tag; see `BundleStore.resolve`."""
         tags = {item.tag: item.ref for item in self.list_bundles(repository) if item.tag}
         if tag not in tags:
-            raise BundleError(
+            raise BundleNotThereError(
                 f"There is no {repository}:{tag} in {self._root}.",
                 hint=did_you_mean_or_all(tag, tags),
             )
@@ -113,21 +176,56 @@ class LayoutStore:
 
     def list_bundles(self, repository: str) -> list[StoredBundle]:
         """Return a repository's bundles; see `BundleStore.list_bundles`."""
-        entries = _read_index(self._layout(repository))["manifests"]
+        layout = self._layout(repository)
+        entries = _read_index(layout)["manifests"]
         bundles = [
             StoredBundle(
                 BundleRef(repository, entry["digest"]),
                 (entry.get("annotations") or {}).get(REF_NAME),
             )
             for entry in entries
-            if entry.get("artifactType") == ARTIFACT_TYPE
+            if self._is_bundle(layout, entry)
         ]
         return sorted(bundles, key=lambda item: (item.tag is None, item.tag or "", item.ref.digest))
 
+    def push_referrer(self, ref: BundleRef, referrer: Referrer) -> None:
+        """Store a referrer; see `BundleStore.push_referrer`."""
+        layout = self._layout_of(ref)
+        path = self._blob(layout, referrer.listed.digest)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for blob in referrer.blobs:
+                self._store(layout, blob)
+            if not path.exists():
+                write_atomically(path, referrer.manifest)
+            with FileLock(layout / _LOCK):
+                _add_referrer_to_index(layout, index_entry(referrer))
+        except OSError as error:
+            raise BundleError(f"The referrer can't be stored in {layout}: {error}") from error
+
+    def list_referrers(self, ref: BundleRef) -> list[ListedReferrer]:
+        """Return a bundle's referrers; see `BundleStore.list_referrers`."""
+        entries = _read_index(self._layout_of(ref))["manifests"]
+        others = [entry for entry in entries if entry.get("artifactType") != ARTIFACT_TYPE]
+        return referrers_of(ref, others, self.read_manifest)
+
+    def _is_bundle(self, layout: Path, entry: dict[str, Any]) -> bool:
+        """Return whether an entry of the index is a bundle; who didn't say leaves it to look."""
+        if "artifactType" in entry:
+            return bool(entry["artifactType"] == ARTIFACT_TYPE)
+        path = self._blob(layout, entry["digest"])
+        try:
+            with path.open("rb") as file:
+                content = json.loads(file.read(MAX_MANIFEST_BYTES))
+        except (OSError, ValueError):
+            return False  # it can't be fetched either, and then it's said what is wrong with it
+        return isinstance(content, dict) and content.get("artifactType") == ARTIFACT_TYPE
+
     def _layout_of(self, ref: BundleRef) -> Path:
-        if ref.host is not None:
+        elsewhere = f"the registry {ref.host}" if ref.host is not None else ref.layout
+        if elsewhere not in (None, str(self._root)):
             raise BundleError(
-                f"{ref} is in the registry {ref.host}, not in {self._root}.",
+                f"{ref} is in {elsewhere}, not in {self._root}.",
                 hint="Leave the host out to take it from the environment's own registry.",
             )
         return self._layout(ref.repository)
@@ -147,22 +245,77 @@ class LayoutStore:
         algorithm, _, hexadecimal = digest.partition(":")
         return layout / _BLOBS / algorithm / hexadecimal
 
-    def _store(self, layout: Path, blob: PackedBlob) -> None:
-        path = self._blob(layout, blob.descriptor.digest)
-        if path.exists() and path.stat().st_size == blob.descriptor.size:
-            return
-        draft = draft_beside(path)
+    def _add(self, layout: Path, progress: TransferProgress, blob: UnhashedBlob) -> PackedBlob:
+        progress.expect(blob.size)
         try:
-            with draft.open("xb") as file:
-                write_checked(blob.chunks(), blob.descriptor, file, "What was packed")
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+            folder = self._blob(layout, _ANY_DIGEST).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with _draft(folder / "blob") as (draft, file):
+                reading = FileReading(self._chunks(blob))
+                for chunk in reading:
+                    file.write(chunk)
+                    progress.moved(len(chunk))
+                packed = blob.packed(reading.digest, file.tell())
+                if not self._is_there(layout, packed.descriptor):
+                    _finish(file, draft, self._blob(layout, packed.descriptor.digest))
+        except OSError as error:
+            raise BundleError(f"The bundle can't be stored in {layout}: {error}") from error
+        return packed
+
+    def _chunks(self, blob: UnhashedBlob) -> Iterator[bytes]:
+        if blob.media_type != ARCHIVE_MEDIA_TYPE:
+            return blob.chunks()
+        # Threads that all open small files get in each other's way.
+        with self._reading:
+            return iter((b"".join(blob.chunks()),))
+
+    def _store(
+        self, layout: Path, blob: PackedBlob, progress: TransferProgress = UNWATCHED
+    ) -> None:
+        if self._is_there(layout, blob.descriptor):
+            return
+        progress.expect(blob.descriptor.size)
+        path = self._blob(layout, blob.descriptor.digest)
+        with _draft(path) as (draft, file):
+            try:
+                write_checked(_told(blob.chunks(), progress), blob.descriptor, file, "")
+            except BundleFileError:
+                raise
+            except BundleError as error:
+                what = blob.descriptor.annotations.get(TITLE, "The bundle's config")
+                raise BundleChangedError(what) from error
+            _finish(file, draft, path)
+
+    def _is_there(self, layout: Path, descriptor: Descriptor) -> bool:
+        path = self._blob(layout, descriptor.digest)
+        return path.exists() and path.stat().st_size == descriptor.size
 
 
-def _add_to_index(layout: Path, packed: PackedBundle) -> None:
+@contextmanager
+def _draft(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Give a file beside `path` to write to; it's gone afterwards unless it was finished."""
+    draft = draft_beside(path)
+    try:
+        with draft.open("xb") as file:
+            yield draft, file
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _finish(file: BinaryIO, draft: Path, path: Path) -> None:
+    """Have a draft appear at `path` once it's on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _told(chunks: Iterable[bytes], progress: TransferProgress) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        progress.moved(len(chunk))
+
+
+def _add_to_index(layout: Path, packed: PackedBundle, blobs: Path) -> None:
     """Name the bundle in the index, under its version; whoever else had that tag loses it."""
     index = _read_index(layout)
     tag = tag_of(packed.version)
@@ -182,9 +335,18 @@ def _add_to_index(layout: Path, packed: PackedBundle) -> None:
         entries.append(own)
     changed = {**index, "manifests": entries}
     if changed != index:
+        # A power cut must not leave an index that names blobs that never got their names.
+        sync_directory(blobs)
         write_atomically(layout / _INDEX, canonical_json(changed))
     if not (layout / _LAYOUT).exists():
         write_atomically(layout / _LAYOUT, _LAYOUT_CONTENT)
+
+
+def _add_referrer_to_index(layout: Path, entry: dict[str, Any]) -> None:
+    index = _read_index(layout)
+    if all(known["digest"] != entry["digest"] for known in index["manifests"]):
+        changed = {**index, "manifests": [*index["manifests"], entry]}
+        write_atomically(layout / _INDEX, canonical_json(changed))
 
 
 def _without_tag(entry: dict[str, Any], tag: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """`manifest.json`: what a bundle is called, and where it begins."""
 
 import json
+import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
@@ -36,6 +37,12 @@ class BundleManifest(BaseModel):
     version: str
     entrypoint: str
 
+    @classmethod
+    def of_config(cls, config: bytes) -> Self:
+        """Return the manifest that a bundle's config repeats."""
+        content = json.loads(config)
+        return cls.model_validate({key: content[key] for key in cls.model_fields})
+
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
@@ -60,6 +67,23 @@ class BundleManifest(BaseModel):
     def _check_entrypoint(cls, entrypoint: str) -> str:
         check_fn_ref(entrypoint)
         return entrypoint
+
+
+def bundle_of(path: Path) -> Path:
+    """Return the bundle that a file or directory is in: the nearest directory with a manifest.
+
+    Raises:
+        BundleFileError: if there is none.
+    """
+    # Not resolved: a bundle is where the user sees it, whatever links lead there.
+    here = Path(os.path.abspath(path))  # noqa: PTH100 — Path.absolute keeps `..`
+    for directory in (here, *here.parents):
+        if (directory / MANIFEST_FILE).is_file():
+            return directory
+    raise BundleFileError(
+        f"{path} is in no bundle: neither its folder nor one above has a {MANIFEST_FILE}.",
+        hint="Make a bundle with: mops bundle init DIR",
+    )
 
 
 def read_manifest(root: Path) -> BundleManifest:

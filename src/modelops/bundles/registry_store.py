@@ -1,12 +1,15 @@
 """An OCI registry as a store of bundles. API: OCI distribution spec 1.1."""
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urljoin
 
 import requests
 
+from modelops.bundles.access import RegistryAccess
 from modelops.bundles.artifact import (
     IMAGE_MANIFEST_MEDIA_TYPE,
     MAX_MANIFEST_BYTES,
@@ -14,14 +17,18 @@ from modelops.bundles.artifact import (
     check_bytes,
     digest_of,
     tag_of,
-    write_checked,
 )
 from modelops.bundles.bundle_store import StoredBundle
-from modelops.bundles.packing import PackedBlob, PackedBundle
-from modelops.bundles.transport import Body, RegistryTransport
+from modelops.bundles.packing import PackedBlob, PackedBundle, UnhashedBlob
+from modelops.bundles.progress import UNWATCHED, TransferProgress
+from modelops.bundles.receiving import BlobReceiver, Progress, open_empty
+from modelops.bundles.referrers import ListedReferrer, Referrer
+from modelops.bundles.registry_referrers import RegistryReferrers, names_referrers
+from modelops.bundles.repository_uploads import RepositoryUploads
+from modelops.bundles.transport import RegistryTransport
 from modelops.contracts import BundleRef, ContractError
 from modelops.contracts.bundles import check_digest, check_repository
-from modelops.core.errors import BundleError
+from modelops.core.errors import BundleError, BundleNotThereError
 from modelops.core.near_miss import did_you_mean_or_all
 
 _READ = 2**20
@@ -32,14 +39,15 @@ _ACCEPT = {"Accept": IMAGE_MANIFEST_MEDIA_TYPE}
 class RegistryStore:
     """Bundles in a registry. Every manifest and blob is checked here, not by the transport."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, access: RegistryAccess | None = None) -> None:
         """Make a store; nothing is sent yet.
 
         Args:
             address: `host[:port]`, and `/prefix` that repositories' names begin with.
+            access: user, password and CA; without it, those that the machine knows.
 
         Raises:
-            BundleError: if the address has another form.
+            BundleError: if the address has another form, or the CA's file isn't there.
         """
         host, _, prefix = address.partition("/")
         self._prefix = prefix.strip("/")
@@ -51,16 +59,33 @@ class RegistryStore:
                 f"{address!r} isn't a bundle registry: {error}.",
                 hint="Write oci://host or oci://host:port/prefix.",
             ) from error
-        self._transport = RegistryTransport(host)
+        self._transport = RegistryTransport(host, access)
+        self._known_uploads: dict[str, RepositoryUploads] = {}
 
-    def push(self, repository: str, packed: PackedBundle) -> BundleRef:
+    def add_blobs(
+        self,
+        repository: str,
+        blobs: Sequence[UnhashedBlob],
+        progress: TransferProgress = UNWATCHED,
+    ) -> Iterator[tuple[int, PackedBlob]]:
+        """Store blobs while they are hashed; see `BundleStore.add_blobs`."""
+        check_repository(repository)
+        return self._uploads(self._path(repository)).add(blobs, progress)
+
+    def push(
+        self,
+        repository: str,
+        packed: PackedBundle,
+        progress: TransferProgress = UNWATCHED,
+    ) -> BundleRef:
         """Store a bundle; see `BundleStore.push`."""
         check_repository(repository)
         path = self._path(repository)
-        for blob in packed.blobs:
-            self._upload(path, blob)
         tag = tag_of(packed.version)
-        if self._digest_of_tag(path, tag) != packed.digest:
+        uploads = self._uploads(path)
+        # What a tag names is there with all that it names; and it's not what was sent just now.
+        if uploads.has_sent or self._digest_of_tag(path, tag) != packed.digest:
+            uploads.put(packed.blobs, progress)
             self._transport.request(
                 "PUT",
                 f"{path}/manifests/{tag}",
@@ -68,6 +93,7 @@ class RegistryStore:
                 body=packed.manifest,
                 missing=f"repository {repository}",
             )
+            uploads.has_sent = False
         return BundleRef(repository, packed.digest)
 
     def read_manifest(self, ref: BundleRef) -> bytes:
@@ -75,24 +101,40 @@ class RegistryStore:
         data = self._manifest(f"{self._path_of(ref)}/manifests/{ref.digest}", str(ref))
         return check_bytes(data, ref.digest, f"The manifest of {ref}")
 
-    def fetch_blob(self, ref: BundleRef, descriptor: Descriptor, target: Path) -> None:
+    def fetch_blob(
+        self, ref: BundleRef, descriptor: Descriptor, target: Path, progress: Progress | None = None
+    ) -> None:
         """Download a blob; see `BundleStore.fetch_blob`."""
+        with open_empty(target) as file:
+            self._receive(ref, descriptor, file, progress)
 
-        def write(response: requests.Response) -> None:
-            with target.open("wb") as file:
-                write_checked(
-                    response.iter_content(_READ), descriptor, file, f"{descriptor.digest} of {ref}"
-                )
+    def read_blob(
+        self, ref: BundleRef, descriptor: Descriptor, progress: Progress | None = None
+    ) -> memoryview:
+        """Download a blob into memory; see `BundleStore.read_blob`."""
+        memory = io.BytesIO()
+        self._receive(ref, descriptor, memory, progress)
+        return memory.getbuffer()
 
-        path = f"{self._path_of(ref)}/blobs/{descriptor.digest}"
-        self._transport.request("GET", path, missing=f"{descriptor.digest} of {ref}", read=write)
+    def _receive(
+        self,
+        ref: BundleRef,
+        descriptor: Descriptor,
+        target: BinaryIO,
+        progress: Progress | None,
+    ) -> None:
+        what = f"{descriptor.digest} of {ref}"
+        self._transport.download(
+            f"{self._path_of(ref)}/blobs/{descriptor.digest}",
+            BlobReceiver(descriptor, target, what, progress),
+        )
 
     def resolve(self, repository: str, tag: str) -> BundleRef:
         """Return the bundle of a tag; see `BundleStore.resolve`."""
         check_repository(repository)
         digest = self._digest_of_tag(self._path(repository), tag) if _TAG.fullmatch(tag) else None
         if digest is None:
-            raise BundleError(
+            raise BundleNotThereError(
                 f"There is no {repository}:{tag} in the bundle registry {self._transport.host}.",
                 hint=did_you_mean_or_all(tag, self._tags(repository)),
             )
@@ -100,7 +142,19 @@ class RegistryStore:
 
     def list_repositories(self) -> list[str]:
         """Return the repositories; see `BundleStore.list_repositories`."""
-        names = self._pages("/v2/_catalog", "repositories")
+        try:
+            names = list(self._pages("/v2/_catalog", "repositories", missing="catalog"))
+        except BundleError as error:
+            # If we are let in, it's the list alone that we don't get: many registries give none.
+            try:
+                self._transport.ping()
+            except BundleError as unusable:
+                raise (unusable if isinstance(error, BundleNotThereError) else error) from None
+            raise BundleError(
+                f"The bundle registry {self._transport.host} doesn't list its repositories: "
+                f"{error.message}",
+                hint="Name one: mops bundle list REPOSITORY",
+            ) from error
         start = f"{self._prefix}/" if self._prefix else ""
         return sorted(name.removeprefix(start) for name in names if name.startswith(start))
 
@@ -115,8 +169,19 @@ class RegistryStore:
             if digest is not None
         ]
 
+    def push_referrer(self, ref: BundleRef, referrer: Referrer) -> None:
+        """Store a referrer; see `BundleStore.push_referrer`."""
+        path = self._path_of(ref)
+        for blob in referrer.blobs:
+            self._upload(path, blob)
+        RegistryReferrers(self._transport, path, ref.digest).add(referrer)
+
+    def list_referrers(self, ref: BundleRef) -> list[ListedReferrer]:
+        """Return a bundle's referrers; see `BundleStore.list_referrers`."""
+        return RegistryReferrers(self._transport, self._path_of(ref), ref.digest).listed()
+
     def _path_of(self, ref: BundleRef) -> str:
-        if ref.host is None:
+        if ref.is_in_own_registry:
             return self._path(ref.repository)
         if ref.host != self._transport.host:
             raise BundleError(
@@ -130,11 +195,11 @@ class RegistryStore:
         return f"/v2/{self._prefix}/{repository}" if self._prefix else f"/v2/{repository}"
 
     def _upload(self, path: str, blob: PackedBlob) -> None:
-        digest = blob.descriptor.digest
-        there = self._transport.request("HEAD", f"{path}/blobs/{digest}")
-        if there.ok:
-            return
-        self._transport.upload(path, digest, Body(blob.chunks, blob.descriptor.size))
+        self._uploads(path).put([blob], UNWATCHED)
+
+    def _uploads(self, path: str) -> RepositoryUploads:
+        """Return what uploads to a repository: the same each time, since it knows what it sent."""
+        return self._known_uploads.setdefault(path, RepositoryUploads(self._transport, path))
 
     def _manifest(self, path: str, what: str) -> bytes:
         received = bytearray()
@@ -167,13 +232,23 @@ class RegistryStore:
         return digest
 
     def _tags(self, repository: str) -> list[str]:
-        return list(self._pages(f"{self._path(repository)}/tags/list", "tags"))
+        tags = self._pages(f"{self._path(repository)}/tags/list", "tags")
+        return [tag for tag in tags if not names_referrers(tag)]
 
-    def _pages(self, path: str, key: str) -> Iterator[str]:
-        """Yield the entries of a list that the registry may give in pages; none if it has none."""
+    def _pages(self, path: str, key: str, missing: str = "") -> Iterator[str]:
+        """Yield the entries of a list that the registry may give in pages.
+
+        There are none if the registry has no such list, unless `missing` says that it must.
+        """
         url: str | None = path
+        seen = set()
         while url:
-            answer = self._transport.request("GET", url)
+            if url in seen:
+                raise BundleError(
+                    f"The bundle registry {self._transport.host} lists its pages in a circle."
+                )
+            seen.add(url)
+            answer = self._transport.request("GET", url, missing=missing)
             if answer.status_code == 404:
                 return
             try:

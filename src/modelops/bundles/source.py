@@ -1,7 +1,7 @@
 """Reading a bundle's Python by its syntax tree: nothing of it is imported or run."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from modelops.core.errors import BundleFileError
@@ -72,6 +72,21 @@ def defined_functions(tree: ast.Module) -> set[str]:
     return {item.name for item in module_statements(tree) if isinstance(item, _Function)}
 
 
+def imported_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
+    """Return what the imports among the nodes bind: name → where it comes from, in full."""
+    origins = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                origins[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            for alias in node.names:
+                origins[alias.asname or alias.name] = f"{source}.{alias.name}"
+    return origins
+
+
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     for statement in body:
         yield statement
@@ -79,8 +94,8 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             continue
         for field in ("body", "orelse", "finalbody"):
             yield from _statements(getattr(statement, field, []))
-        for handler in getattr(statement, "handlers", []):
-            yield from _statements(handler.body)
+        for part in (*getattr(statement, "handlers", []), *getattr(statement, "cases", [])):
+            yield from _statements(part.body)
 
 
 def _bound(statement: ast.stmt) -> set[str]:

@@ -1,46 +1,55 @@
-"""HTTP to an OCI registry: oras-py's session and authentication, with errors that say what to do.
+"""HTTP to an OCI registry: oras-py's session, with errors that say what to do.
 
 oras-py's own requests are tried again for two minutes whatever the reason, have no time limit and
 read a whole upload into memory; what is sent here isn't.
 """
 
-import ipaddress
+import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
+from typing import Any, TypeVar
 
 import requests
-import stamina
-from oras.auth import get_auth_backend
-from oras.container import Container
+import urllib3
 from oras.logger import logger as oras_logger
 from oras.provider import Registry
 from requests.adapters import HTTPAdapter
 
-from modelops.core.errors import BundleError
+from modelops.bundles.access import CA_VARIABLE, RegistryAccess
+from modelops.bundles.authentication import Authentication, is_html
+from modelops.bundles.origins import Origin, is_loopback
+from modelops.bundles.receiving import BlobReceiver
+from modelops.bundles.redaction import log_no_queries
+from modelops.bundles.retrying import NoSuchRangeError, PassingError, asked_to_wait, retried
+from modelops.bundles.sending import Request, Sender, error_text, load, reason_of, status_of
+from modelops.core.errors import BundleError, BundleNotThereError, RegistryRefusalError
 
 INSECURE_VARIABLE = "MODELOPS_BUNDLE_INSECURE"
 
 _TIMEOUT = (10.0, 60.0)
 """Seconds until there is a connection, and until the next byte comes."""
-_ATTEMPTS, _PATIENCE = 4, 20.0
 _PASSING = (
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
 )
+_SHOWN = 500
+_MAX_LOADED_BYTES = 16 * 1024 * 1024
+"""As much of a list, or whatever else is read whole, as is taken."""
 _PASSING_STATUS = frozenset({429, 500, 502, 503, 504})
+_WORTH_GOING_ON = 8 * 2**20
+"""How much of a blob must have come in some attempts that others are made."""
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-")
 
 
 _SILENT = logging.NullHandler()
 
-
-class _PassingError(Exception):
-    """What may be otherwise a moment later."""
+_T = TypeVar("_T")
 
 
 class Body:
@@ -82,31 +91,48 @@ class _TimedAdapter(HTTPAdapter):
 class RegistryTransport:
     """Sends requests to one registry."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, access: RegistryAccess | None = None) -> None:
         """Make a transport; nothing is sent yet.
 
         Args:
             host: `host[:port]`. Plain HTTP is spoken to loopback and, if the environment variable
-                MODELOPS_BUNDLE_INSECURE is `true`, to any host.
+                MODELOPS_BUNDLE_INSECURE is `true`, to any host; but never where a CA is given.
+            access: who we are there, and the CA; without it, those that the machine knows.
 
         Raises:
-            BundleError: if MODELOPS_BUNDLE_INSECURE is something else than true or false.
+            BundleError: if MODELOPS_BUNDLE_INSECURE is something else than true or false, or the
+                CA's file isn't there.
         """
         self.host = host
-        loopback = _is_loopback(host)
-        self._scheme = "http" if _insecure() or loopback else "https"
+        access = access or RegistryAccess(host)
+        loopback = is_loopback(host)
+        insecure = _insecure() and not access.ca_file
+        plain = insecure or (loopback and not access.ca_file)
+        self._scheme = "http" if plain else "https"
+        if access.ca_file and not Path(access.ca_file).is_file():
+            raise BundleError(
+                f"The CA of the bundle registry {host} isn't there: {access.ca_file}.",
+                hint="A registry of a stack gets it anew with: mops registry up",
+            )
         # What went wrong is in our errors; oras-py and, where nobody configured logging, stamina
         # would print it too.
         oras_logger.set_level(logging.CRITICAL)
         logging.getLogger("stamina").addHandler(_SILENT)
-        self._registry = Registry(hostname=host, insecure=self._scheme == "http")
-        self._session: requests.Session = self._registry.session
+        log_no_queries()
+        registry = Registry(hostname=host, insecure=self._scheme == "http")
+        self._session: requests.Session = registry.session
         if loopback:
             # A proxy can't reach this machine's loopback.
             self._session.trust_env = False
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _TimedAdapter())
-        self._knows_login = False
+        try:
+            own = Origin.of(f"{self._scheme}://{host}")
+        except ValueError as error:
+            raise BundleError(f"{host!r} isn't a bundle registry: {error}.") from error
+        sender = Sender(self._session, own, ca_file=access.ca_file, insecure=insecure)
+        self._sender = sender
+        self._authentication = Authentication(host, access, sender)
 
     def request(
         self,
@@ -134,55 +160,92 @@ class RegistryTransport:
         Raises:
             BundleError: that says what the registry refused, or that it can't be reached.
         """
-        url = path if "://" in path else f"{self._scheme}://{self.host}{path}"
-        exchange = _Exchange(method, url, headers or {}, body, missing, read)
-        return self._patiently(lambda: self._attempt(exchange))
+        exchange = _Exchange(method, self._url(path), headers or {}, body, missing, read)
+        return self.patiently(lambda: self._attempt(exchange))
 
-    def upload(self, path: str, digest: str, body: Body) -> None:
-        """Send a blob to the repository at `path` (OCI distribution spec 1.1, "POST then PUT").
+    def ping(self) -> None:
+        """Ask once whether a registry is there and lets us in (OCI distribution spec, `/v2/`).
 
         Raises:
+            BundleError: that says why not.
+        """
+        url = f"{self._scheme}://{self.host}/v2/"
+        try:
+            self._attempt(_Exchange("GET", url, missing="such API (/v2/)"))
+        except PassingError as error:
+            raise self._unusable(error) from error
+
+    def download(self, path: str, receiver: BlobReceiver) -> None:
+        """Get a blob (OCI distribution spec 1.1, "Pulling blobs").
+
+        One that breaks off is taken up where it did (RFC 9110, "Range Requests"), or from its first
+        byte by a registry that sends no parts. While parts come there is no end to that; where
+        nothing more comes, it's given up after seconds.
+
+        Raises:
+            BundleError: as for `request`, and if it isn't the blob.
+            OSError: if it can't be written.
+        """
+        while True:
+            before = receiver.received
+            try:
+                retried(lambda: self._download_once(path, receiver))
+            except PassingError as error:
+                if receiver.received - before < _WORTH_GOING_ON:
+                    raise self._unusable(error) from error
+            else:
+                receiver.finish()
+                return
+
+    def once(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Body | None = None,
+        missing: str = "",
+    ) -> requests.Response:
+        """Send a request as `request` does, but once.
+
+        Raises:
+            PassingError: if it's worth another try.
             BundleError: as for `request`.
         """
-        url = f"{self._scheme}://{self.host}{path}/blobs/uploads/"
-        kind = {"Content-Type": "application/octet-stream"}
-        beginning = _Exchange("POST", url, missing=f"path {path}")
+        return self._attempt(_Exchange(method, self._url(url), headers or {}, body, missing))
 
-        def attempt() -> requests.Response:
-            # A broken upload can't be taken up again: each attempt begins one.
-            started = self._attempt(beginning)
-            location = started.headers.get("Location")
-            if not location:
-                raise BundleError(
-                    f"The bundle registry {self.host} doesn't say where to upload to."
-                )
-            target = _with_query(urljoin(started.url, location), digest=digest)
-            return self._attempt(_Exchange("PUT", target, kind, body, missing="such upload"))
+    def patiently(self, attempt: Callable[[], _T]) -> _T:
+        """Return what `attempt` returns, tried again for some time while it raises PassingError.
 
-        self._patiently(attempt)
-
-    def _load_credentials(self) -> None:
-        """Read what `docker login` and `oras login` wrote; it may ask a credential helper."""
-        if self._knows_login:
-            return
-        self._knows_login = True
-        folder = os.environ.get("DOCKER_CONFIG")
-        path = Path(folder) / "config.json" if folder else None
-        configs = [str(path)] if path is not None and path.exists() else None
+        Raises:
+            BundleError: if the time is over.
+        """
         try:
-            self._registry.auth.load_configs(Container("bundle", registry=self.host), configs)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(
-                f"The login of {self.host} can't be read: {error!r}", hint=self._login_hint()
-            ) from error
-
-    def _patiently(self, attempt: Callable[[], requests.Response]) -> requests.Response:
-        try:
-            return stamina.retry(
-                on=_PassingError, attempts=_ATTEMPTS, timeout=_PATIENCE, wait_jitter=0.1
-            )(attempt)()
-        except _PassingError as error:
+            return retried(attempt)
+        except PassingError as error:
             raise self._unusable(error) from error
+
+    def _url(self, path: str) -> str:
+        return path if "://" in path else f"{self._scheme}://{self.host}{path}"
+
+    def _download_once(self, path: str, receiver: BlobReceiver) -> None:
+        def read(response: requests.Response) -> None:
+            start = _first_byte(response)
+            if start != receiver.received:
+                receiver.restart()
+                if start:
+                    raise PassingError("it sent another part of a blob than it was asked for")
+            try:
+                receiver.take(response.raw)
+            except urllib3.exceptions.HTTPError as error:
+                raise PassingError(reason_of(error)) from error
+
+        part = {"Range": f"bytes={receiver.received}-"} if receiver.received else {}
+        try:
+            self._attempt(_Exchange("GET", self._url(path), part, missing=receiver.what, read=read))
+        except NoSuchRangeError:
+            receiver.restart()
+            raise
 
     def _attempt(self, exchange: _Exchange) -> requests.Response:
         try:
@@ -192,107 +255,74 @@ class RegistryTransport:
                     exchange.read(response)
                 else:
                     # Read it before the connection goes back.
-                    _ = response.content
+                    load(response, _MAX_LOADED_BYTES)
         except _PASSING as error:
             if isinstance(error, requests.exceptions.SSLError):
                 raise self._unusable(error) from error
-            raise _PassingError(_reason(error)) from error
+            raise PassingError(reason_of(error)) from error
         except requests.RequestException as error:
             raise self._unusable(error) from error
         return response
 
     def _unusable(self, error: Exception) -> BundleError:
         return BundleError(
-            f"The bundle registry {self.host} can't be used: {_reason(error)}",
+            f"The bundle registry {self.host} can't be used: {reason_of(error)}",
             hint=self._reach_hint(),
         )
 
     def _authenticated(self, exchange: _Exchange) -> requests.Response:
         """Send a request; if the registry asks who we are, say so and send it once more."""
-        # Nobody but the registry gets its token.
-        own = exchange.url.startswith(f"{self._scheme}://{self.host}/")
-        auth = self._registry.auth
-        response = self._send(exchange, auth.get_auth_header() if own else {})
-        if response.status_code not in (401, 403) or not own:
+        method, url = exchange.method, exchange.url
+        request = Request(method, url, exchange.headers, exchange.body)
+        header = self._authentication.header(method, url)
+        response = self._sender.send(request, header)
+        if response.status_code not in (401, 403) or not self._sender.is_own(response):
             return response
-        self._load_credentials()
-        if response.headers.get("Www-Authenticate", "").lower().startswith("basic"):
-            self._use_basic()
-        try:
-            # What oras-py raises for a challenge that it doesn't understand isn't of one kind.
-            answer, changed = self._registry.auth.authenticate_request(response, {}, refresh=True)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise self._denied(response) from error
-        if not changed:
-            return response
-        response.close()
-        return self._send(exchange, answer)
-
-    def _send(self, exchange: _Exchange, authorization: Mapping[str, str]) -> requests.Response:
-        # Some servers would send a blob compressed once more: its digest is that of the plain one.
-        headers = {**exchange.headers, "Accept-Encoding": "identity", **authorization}
-        return self._session.request(
-            exchange.method, exchange.url, headers=headers, data=exchange.body, stream=True
-        )
-
-    def _use_basic(self) -> None:
-        """Answer with user and password themselves, for a registry that gives no tokens."""
-        known = getattr(self._registry.auth, "_basic_auth", None)
-        if known is None:
-            raise BundleError(
-                f"The bundle registry {self.host} asks for a password.", hint=self._login_hint()
-            )
-        basic: Any = get_auth_backend("basic", self._session, self._scheme == "http")
-        basic._basic_auth = known  # noqa: SLF001 - oras-py has no other way in for what it read
-        self._registry.auth = basic
+        with ExitStack() as refused:
+            refused.callback(response.close)
+            answer = self._authentication.answer(method, url, response, header)
+            if not answer:
+                refused.pop_all()
+                return response
+        return self._sender.send(request, answer)
 
     def _check(self, response: requests.Response, missing: str) -> None:
         status = response.status_code
         if status in _PASSING_STATUS:
-            raise _PassingError(f"it answered {status} {response.reason}")
-        if status in (401, 403) or _is_html(response):
-            raise self._denied(response)
+            raise PassingError(f"it answered {status_of(response)}", asked_to_wait(response))
+        if status == 416:
+            raise NoSuchRangeError(f"it answered {status_of(response)}")
+        if status in (401, 403) or is_html(response):
+            raise self._authentication.denied(response)
         if status == 404 and missing:
-            raise BundleError(
+            raise BundleNotThereError(
                 f"There is no {missing} in the bundle registry {self.host}.",
                 hint="List what is there with: mops bundle list",
             )
-        if not response.ok and status != 404:
-            raise BundleError(
-                f"The bundle registry {self.host} answered {status} {response.reason} to "
-                f"{response.request.method}: {_problem(response)}"
+        if not 200 <= status < 300 and status != 404:
+            said = self._authentication.secrets.hide(_problem(error_text(response)))
+            raise RegistryRefusalError(
+                f"The bundle registry {self.host} answered {status_of(response)} to "
+                f"{response.request.method}: {said[:_SHOWN] or 'no reason given'}",
+                status,
             )
-
-    def _denied(self, response: requests.Response) -> BundleError:
-        what = "a login page" if _is_html(response) else f"{response.status_code} {response.reason}"
-        return BundleError(
-            f"Authentication failed: the bundle registry {self.host} answered {what}.",
-            hint=self._login_hint(),
-        )
-
-    def _login_hint(self) -> str:
-        name, dot, domain = self.host.partition(".")
-        if dot and domain.startswith("azurecr."):
-            return f"Log in with: az acr login --name {name}"
-        return f"Log in with: docker login {self.host} (or: oras login {self.host})"
 
     def _reach_hint(self) -> str:
         if self._scheme == "https":
             return (
                 f"Check the address and that the registry runs. If it speaks plain HTTP: "
-                f"{INSECURE_VARIABLE}=true"
+                f"{INSECURE_VARIABLE}=true. If a CA of your own signed its certificate: "
+                f"{CA_VARIABLE}=FILE"
             )
         return "Check the address and that the registry runs."
 
 
-def _is_loopback(host: str) -> bool:
-    name = host[1 : host.index("]")] if host.startswith("[") else host.rpartition(":")[0] or host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+def _first_byte(response: requests.Response) -> int:
+    """Return which byte of a blob an answer begins with."""
+    if response.status_code != 206:
+        return 0
+    match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+    return int(match[1]) if match else -1
 
 
 def _insecure() -> bool:
@@ -304,28 +334,10 @@ def _insecure() -> bool:
     return value == "true"
 
 
-def _is_html(response: requests.Response) -> bool:
-    return response.headers.get("Content-Type", "").lower().startswith("text/html")
-
-
-def _problem(response: requests.Response) -> str:
+def _problem(body: str) -> str:
     """Return what the registry says is wrong (OCI distribution spec 1.1, "Error Codes")."""
     try:
-        errors = response.json()["errors"]
+        errors = json.loads(body)["errors"]
         return "; ".join(f"{item.get('code')}: {item.get('message')}" for item in errors)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return response.text[:200].strip() or "no reason given"
-
-
-def _reason(error: Exception) -> str:
-    """Return the innermost reason: what urllib3 wraps around it helps nobody."""
-    while isinstance(getattr(error, "reason", None), Exception):
-        error = error.reason  # type: ignore[attr-defined]
-    inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else None
-    return _reason(inner) if inner is not None else str(error)
-
-
-def _with_query(url: str, **more: str) -> str:
-    parts = urlsplit(url)
-    query = [*parse_qsl(parts.query, keep_blank_values=True), *more.items()]
-    return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return body.strip()

@@ -1,6 +1,5 @@
 """Alignment: which simulated number belongs to which observed one."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -8,17 +7,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
-from modelops.calibration.frames import (
-    FloatArray,
-    Frame,
-    as_table,
-    key_text,
-    numbers,
-    row_keys,
-)
+from modelops.calibration.frames import OBSERVED, FloatArray, Frame, numbers
 from modelops.core.errors import CalibrationError
-
-_OBSERVED = "the observed data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,22 +18,40 @@ class Aligned:
     Attributes:
         observed: shape (points,).
         simulated: shape (replicates, points), every number finite.
+        points: the observed rows in the order of `observed`, for losses that need more of them
+            than the value: weights, numbers of trials. None if the alignment gives none.
     """
 
     observed: FloatArray
     simulated: FloatArray
+    points: pa.Table | None = None
 
     def __post_init__(self) -> None:
         for array in (self.observed, self.simulated):
             array.flags.writeable = False
+
+    def column(self, name: str) -> FloatArray:
+        """Return another column of the observed data, shape (points,); a null is NaN.
+
+        Raises:
+            CalibrationError: if there is no such column, or it holds anything but numbers.
+        """
+        if self.points is None:
+            raise CalibrationError(
+                f"The loss needs the column {name!r} of the observed data, but the alignment gave "
+                "it numbers only.",
+                hint="Let the alignment set Aligned.points, or give the loss an array.",
+            )
+        return numbers(self.points, name, OBSERVED)
 
 
 @runtime_checkable
 class AlignmentStrategy(Protocol):
     """Brings observed and simulated data together.
 
-    Guarantees: there is one aligned point for each observed one, no more and no fewer; every
-    number is finite; the order of the simulated rows doesn't matter.
+    Guarantees: there is one aligned point for each observed one, no more and no fewer, in the
+    order of the observed rows; every number is finite; the order of the simulated rows doesn't
+    matter.
     """
 
     def align(
@@ -68,137 +76,86 @@ class AlignmentStrategy(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ExactAlignment:
-    """Points with equal keys belong together. Simulated points that nobody observed are ignored.
+class PreparedAlignment(Protocol):
+    """An alignment that has read the observed data already."""
 
-    Keys are equal as in Python: 3 and 3.0 are, 3 and "3" aren't.
+    def align(self, simulated: Frame | Sequence[Frame]) -> Aligned:
+        """Align with a frame for each replicate, or with a lone frame.
+
+        Raises:
+            CalibrationError: as for `AlignmentStrategy.align`.
+        """
+        ...
+
+
+@runtime_checkable
+class ReplicateAlignment(PreparedAlignment, Protocol):
+    """A prepared alignment that can take each replicate by itself, without the others.
+
+    So a replicate can be aligned where it was made, and its numbers alone be sent. All that
+    ModelOps brings can; of one that has no such methods whole tables are sent.
+
+    Guarantees: `align` returns what `combine` makes of what `align_replicate` returns for each.
     """
 
-    def align(
-        self,
-        observed: Frame,
-        simulated: Frame | Sequence[Frame],
-        *,
-        on: str | tuple[str, ...] = (),
-        value: str | None = None,
-    ) -> Aligned:
-        """Align by the columns `on`; a lone simulated frame is one replicate."""
-        keys = (on,) if isinstance(on, str) else tuple(on)
-        if not keys or value is None:
-            raise CalibrationError(
-                "Exact alignment needs the columns to align on and the value's column.",
-                hint='Give both, as in Target(data, on="day", value="prevalence").',
-            )
-        table = as_table(observed, _OBSERVED)
-        points = row_keys(table, keys, _OBSERVED)
-        _refuse_duplicates(keys, points, _OBSERVED)
-        measured = numbers(table, value, _OBSERVED)
-        _refuse_not_finite(measured, [key_text(keys, point) for point in points], value, _OBSERVED)
-        rows = [
-            self._replicate(frame, f"replicate {index}", keys, value, points)
-            for index, frame in enumerate(_replicates(simulated))
-        ]
-        return Aligned(measured, np.vstack(rows))
+    def align_replicate(self, simulated: Frame, what: str) -> FloatArray:
+        """Return what one replicate has for the observed points, shape (points,), all finite.
 
-    def _replicate(
-        self,
-        frame: Frame,
-        what: str,
-        on: tuple[str, ...],
-        value: str,
-        points: Sequence[tuple[object, ...]],
-    ) -> FloatArray:
-        table = as_table(frame, what)
-        found = row_keys(table, on, what)
-        _refuse_duplicates(on, found, what)
-        row_of = {key: row for row, key in enumerate(found)}
-        missing = [point for point in points if point not in row_of]
-        if missing:
-            raise CalibrationError(
-                f"{what} lacks {len(missing)} of {len(points)} observed points, "
-                f"the first is {key_text(on, missing[0])}; {_there(on, found)}.",
-                hint="Let the model write these points, or leave them out of the target's data.",
-            )
-        taken = numbers(table, value, what)[[row_of[point] for point in points]]
-        if not np.isfinite(taken).all():
-            _refuse_not_finite(taken, [key_text(on, point) for point in points], value, what)
-        return taken
+        Args:
+            simulated: its frame.
+            what: its name, for the error.
+
+        Raises:
+            CalibrationError: as for `AlignmentStrategy.align`.
+        """
+        ...
+
+    def combine(self, replicates: Sequence[FloatArray]) -> Aligned:
+        """Return the aligned points of replicates, at least one, of each `align_replicate`'s array.
+
+        Raises:
+            CalibrationError: if one hasn't a number for each point.
+        """
+        ...
 
 
-@dataclass(frozen=True)
-class MetricAlignment:
-    """A single number, such as R0: no keys, one observed row, one simulated row per replicate.
+@runtime_checkable
+class PreparingAlignment(AlignmentStrategy, Protocol):
+    """An alignment that can read the observed data once for many evaluations.
 
-    Attributes:
-        metric: the column, in both the observed and the simulated data.
+    All that ModelOps brings are; others needn't be: their `align` is called for each evaluation.
     """
 
-    metric: str
-
-    def align(
-        self,
-        observed: Frame,
-        simulated: Frame | Sequence[Frame],
-        *,
-        on: str | tuple[str, ...] = (),
-        value: str | None = None,
-    ) -> Aligned:
-        """Align the metric; in a lone simulated frame each row is one replicate."""
-        if on:
-            raise CalibrationError(f"A metric has no keys to align on, but {on!r} was given.")
-        if value not in (None, self.metric):
-            raise CalibrationError(f"The metric is {self.metric!r}, but the value is {value!r}.")
-        measured = _single(as_table(observed, _OBSERVED), self.metric, _OBSERVED)
-        rows = [
-            _single(table, self.metric, f"replicate {index}")
-            for index, table in enumerate(_metric_rows(simulated))
-        ]
-        return Aligned(measured, np.vstack(rows))
+    def prepare(
+        self, observed: Frame, *, on: str | tuple[str, ...] = (), value: str | None = None
+    ) -> PreparedAlignment:
+        """Read the observed data; arguments and errors are those of `align`."""
+        ...
 
 
-def _metric_rows(simulated: Frame | Sequence[Frame]) -> list[pa.Table]:
-    replicates = _replicates(simulated)
-    tables = [as_table(frame, f"replicate {i}") for i, frame in enumerate(replicates)]
-    if isinstance(simulated, (list, tuple)) or tables[0].num_rows == 0:
-        return tables
-    return [tables[0].slice(row, 1) for row in range(tables[0].num_rows)]
+def stacked(replicates: Sequence[FloatArray], points: int) -> FloatArray:
+    """Return the numbers of replicates as one array, shape (replicates, points).
+
+    Raises:
+        CalibrationError: if one hasn't a number for each point.
+    """
+    for index, found in enumerate(replicates):
+        if found.shape != (points,):
+            raise CalibrationError(
+                f"replicate {index} was aligned with {found.size} points, but {points} are "
+                "observed: the target isn't the same wherever it's made.",
+                hint="Let the target's function depend on the bundle's files alone.",
+            )
+    return np.array(replicates, dtype=np.float64)
 
 
-def _replicates(simulated: Frame | Sequence[Frame]) -> list[Frame]:
+def replicates_of(simulated: Frame | Sequence[Frame]) -> list[Frame]:
+    """Return the frames of a list of them, or the lone frame as a list.
+
+    Raises:
+        CalibrationError: if there is none.
+    """
     replicates = list(simulated) if isinstance(simulated, (list, tuple)) else [simulated]
     if not replicates:
         raise CalibrationError("There is no replicate to align with the observed data.")
     return replicates
-
-
-def _single(table: pa.Table, metric: str, what: str) -> FloatArray:
-    values = numbers(table, metric, what)
-    if len(values) != 1:
-        raise CalibrationError(
-            f"{what} has {len(values)} rows; the metric {metric!r} needs exactly one."
-        )
-    _refuse_not_finite(values, ["its only row"], metric, what)
-    return values
-
-
-def _refuse_duplicates(on: Sequence[str], keys: Sequence[tuple[object, ...]], what: str) -> None:
-    if len(set(keys)) == len(keys):
-        return
-    key, count = Counter(keys).most_common(1)[0]
-    raise CalibrationError(
-        f"{what} has {count} rows for {key_text(on, key)}.",
-        hint="Align on more columns, or let there be one row for each key.",
-    )
-
-
-def _refuse_not_finite(values: FloatArray, names: Sequence[str], column: str, what: str) -> None:
-    for number, name in zip(values, names, strict=True):
-        if not np.isfinite(number):
-            raise CalibrationError(f"{what}: column {column!r} is {number} at {name}.")
-
-
-def _there(on: Sequence[str], keys: Sequence[tuple[object, ...]]) -> str:
-    if not keys:
-        return "it has no rows"
-    return f"its {len(keys)} rows go from {key_text(on, keys[0])} to {key_text(on, keys[-1])}"

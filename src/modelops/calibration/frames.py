@@ -1,6 +1,6 @@
 """Data frames of any library as Arrow tables: the one form that calibration computes with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -14,6 +14,9 @@ Frame = Any
 """A pandas, polars or pyarrow data frame, or a dict of columns."""
 
 FloatArray = npt.NDArray[np.float64]
+
+OBSERVED = "the observed data"
+"""What the observed frame is called in messages."""
 
 
 def as_table(frame: Frame, what: str) -> pa.Table:
@@ -63,17 +66,14 @@ def numbers(table: pa.Table, name: str, what: str) -> FloatArray:
     """
     column = require_column(table, name, what)
     kind = column.type
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    elif not (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-    ):
-        raise CalibrationError(f"{what}: column {name!r} holds {kind}, not numbers.")
-    # safe=False: an integer above 2**53 is rounded, as everywhere in float64.
-    column = column.cast(pa.float64(), safe=False)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        # NumPy has no such numbers, or has none for null.
+        if pa.types.is_boolean(kind):
+            column = column.cast(pa.int8())
+        elif not (pa.types.is_decimal(kind) or pa.types.is_null(kind)):
+            raise CalibrationError(f"{what}: column {name!r} holds {kind}, not numbers.")
+        column = column.cast(pa.float64(), safe=False)
+    # An integer above 2**53 is rounded, as everywhere in float64.
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
@@ -85,6 +85,16 @@ def row_keys(table: pa.Table, on: Sequence[str], what: str) -> list[tuple[object
     """
     columns = [require_column(table, name, what).to_pylist() for name in on]
     return list(zip(*columns, strict=True))
+
+
+def refuse_not_finite(
+    values: FloatArray, place: Callable[[int], str], column: str, what: str
+) -> None:
+    """Raise CalibrationError that names the first row with a NaN or an infinity."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise CalibrationError(f"{what}: column {column!r} is {values[row]} at {place(row)}.")
 
 
 def key_text(on: Sequence[str], key: Sequence[object]) -> str:

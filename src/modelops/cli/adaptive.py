@@ -2,29 +2,31 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelops.cli.compare import compare
+from modelops.cli.log_options import Tail
 from modelops.cli.options import Options
 from modelops.cli.output import count_words, print_data, print_json, print_table, say
-from modelops.core.errors import NotThereError, RunFailedError, UsageError
+from modelops.cli.pausing import cancel, pause, resume
+from modelops.cli.replay import replay
+from modelops.cli.report import report
+from modelops.cli.rescore import rescore
+from modelops.cli.run_results import RunId, print_profile, prune, results, shown
+from modelops.cli.selftest import selftest
+from modelops.core.errors import NotThereError, UsageError
 
 if TYPE_CHECKING:
     from modelops.infra.chain import StackChain
     from modelops.runner.progress import RunProgress
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Runs: start, follow, read results."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Runs: start, follow, pause, cancel, read results.",
 )
-
-# How the results call the column of a parameter.
-_PARAMETER = "param."
-
-_RunId = Annotated[
-    str | None, typer.Option("--run-id", help="The run; the newest one if left out.", metavar="ID")
-]
 
 
 @app.command()
@@ -39,34 +41,49 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when the runner is ready.")
     ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Tell where the time of its simulations goes.")
+    ] = False,
 ) -> None:
     """Start a run, or go on with it, and follow it; Ctrl-C detaches.
 
-    The run-id is printed first. A run that has finished isn't started again.
+    The run-id is printed first. A run that has ended isn't started again, but for one that failed
+    for a cause outside it.
     """
     from modelops.cli import session
-    from modelops.providers.base import Component
+    from modelops.cli.advice import other_runs
+    from modelops.cli.beginning import await_begun
+    from modelops.cli.runs import refuse_other_plan
+    from modelops.providers.base import REGISTRY_BINDINGS, Component
 
     options: Options = ctx.obj
-    chain = session.for_run(session.open_chain(options), algorithm, run_id)
+    chain = session.for_run(session.open_chain(options, operates=True), algorithm, run_id)
+    if profile:
+        chain = session.profiled(chain)
     name = chain.plan.algorithms[0].name
-    # The digest follows from the content, so the run has its name before anything is pushed.
-    chosen = session.pinned_by_content(chain).run_stack(name).run_id or ""
-    if not options.json:
-        print_data(chosen)
-    chain = session.pushed(chain, options, chain.bindings(Component.REGISTRY))
-    dead = chain.look(Component.WORKSPACE).dead
-    if dead:
-        raise NotThereError(
-            f"The workspace has parts that died: {', '.join(dead)}.",
-            hint="Heal it with: mops workspace up",
-        )
+    with chain.reach(Component.REGISTRY, REGISTRY_BINDINGS) as registry:
+        if chain.plan.algorithms[0].bundle.tag is not None:
+            chain = session.resolved(chain, options, registry)
+        # The digest follows from the content, so the run has its name before anything is pushed.
+        chosen = session.pinned_by_content(chain).run_stack(name).run_id or ""
+        if not options.json:
+            print_data(chosen)
+        chain = session.pushed(chain, options, registry)
+    session.refuse_dead_workspace(chain)
+    refuse_other_plan(chain)
     result = chain.up_run(name)
     say(options, f"{result.name}: {count_words(result.changes)}")
-    if detach and options.json:
-        print_json({"run_id": chosen, "changes": dict(result.changes)})
+    await_begun(chain, [chosen], lambda line: say(options, f"  {line}"))
+    for line in other_runs(chain, {chosen}):
+        say(options, line)
     if not detach:
-        sys.exit(_follow_to_exit(options, chain, chosen))
+        code = _follow_to_exit(options, chain, chosen)
+        if profile and not options.json:
+            print_profile(options, chain, chosen)
+        sys.exit(code)
+    if options.json:
+        print_json({"run_id": chosen, "changes": dict(result.changes)})
+    _refuse_ended_badly(chain, chosen)
 
 
 @app.command("list")
@@ -88,7 +105,7 @@ def list_(ctx: typer.Context) -> None:
 @app.command()
 def status(
     ctx: typer.Context,
-    run_id: _RunId = None,
+    run_id: RunId = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Follow the run to its end.")
     ] = False,
@@ -97,6 +114,7 @@ def status(
     from modelops.cli.progress import describe
     from modelops.cli.runs import choose_run, journal_of, progress_of, run_json, run_states
     from modelops.cli.session import open_chain
+    from modelops.runner.progress import RunState, Wanted
 
     options: Options = ctx.obj
     chain = open_chain(options)
@@ -110,6 +128,10 @@ def status(
         print_json(run_json(progress, state))
         return
     print_data(f"{chosen}: {state}, {describe(progress)}")
+    is_over = progress.state in (RunState.FINISHED, RunState.FAILED)
+    if progress.wanted_at and progress.wanted is not Wanted.RUNNING and not is_over:
+        since = f"{progress.wanted_at.astimezone():%Y-%m-%d %H:%M}"
+        print_data(f"{progress.wanted_by} wanted it {progress.wanted}, {since}")
     if progress.message:
         print_data(progress.message)
     if progress.best_params is not None:
@@ -119,10 +141,11 @@ def status(
 @app.command()
 def logs(
     ctx: typer.Context,
-    run_id: _RunId = None,
+    run_id: RunId = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the run ends.")
     ] = False,
+    tail: Tail = None,
 ) -> None:
     """Print what the run's runner wrote."""
     from modelops.cli.logs import print_log
@@ -130,50 +153,19 @@ def logs(
     from modelops.cli.session import open_chain
 
     chain = open_chain(ctx.obj)
-    print_log(chain, choose_run(chain, run_id), follow=follow)
+    print_log(ctx.obj, chain, choose_run(chain, run_id), follow=follow, tail=tail)
 
 
-@app.command()
-def results(
-    ctx: typer.Context,
-    run_id: _RunId = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write all trials to a Parquet file.", metavar="FILE"),
-    ] = None,
-    top: Annotated[int, typer.Option(help="How many of the best trials to print.", min=1)] = 10,
-) -> None:
-    """Print the best trials of a run, or write all of them to a Parquet file."""
-    from modelops.cli.runs import choose_run, journal_of, object_store_of
-    from modelops.cli.session import open_chain
-    from modelops.runner.results import read_results
-
-    options: Options = ctx.obj
-    chain = open_chain(options)
-    chosen = choose_run(chain, run_id)
-    with journal_of(chain, chosen):
-        table = read_results(object_store_of(chain), chosen)
-    if output is not None:
-        import pyarrow.parquet as pq
-
-        pq.write_table(table, output)
-        say(options, f"{table.num_rows} trials written to {output}")
-        return
-    rows = [row for row in table.to_pylist() if row["status"] == "completed"]
-    best = sorted(rows, key=lambda row: (row["loss"], row["trial"]))[:top]
-    if options.json:
-        print_json(best)
-        return
-    if not best:
-        say(options, f"No trial has completed. See: mops adaptive logs --run-id {chosen}")
-    names = [name for name in table.column_names if name.startswith(_PARAMETER)]
-    print_table(
-        ("trial", "loss", *(name.removeprefix(_PARAMETER) for name in names)),
-        [
-            (str(row["trial"]), f"{row['loss']:.6g}", *(_shown(row[name]) for name in names))
-            for row in best
-        ],
-    )
+app.command()(pause)
+app.command()(resume)
+app.command()(cancel)
+app.command()(results)
+app.command()(report)
+app.command()(compare)
+app.command()(replay)
+app.command()(rescore)
+app.command()(selftest)
+app.command()(prune)
 
 
 @app.command()
@@ -188,7 +180,7 @@ def down(
     from modelops.providers.base import Component
 
     options: Options = ctx.obj
-    chain = open_chain(options)
+    chain = open_chain(options, operates=True)
     chosen = run_id if run_id is not None else _only(chain.run_ids())
     changes = chain.down(Component.ADAPTIVE, chosen)
     if options.json:
@@ -198,6 +190,7 @@ def down(
 
 
 def _follow_to_exit(options: Options, chain: "StackChain", run_id: str) -> int:
+    from modelops.cli.advice import ended_badly
     from modelops.cli.progress import follow
     from modelops.cli.runs import run_json, run_states
     from modelops.runner.progress import RunState
@@ -206,17 +199,23 @@ def _follow_to_exit(options: Options, chain: "StackChain", run_id: str) -> int:
     if options.json:
         print_json(run_json(progress, run_states(chain, [progress])[run_id]))
     if progress.state is RunState.FINISHED:
+        if progress.message:
+            say(options, progress.message)
         say(options, f"Finished: loss {progress.best_loss:.6g} at {_parameters(progress)}")
         return 0
-    if progress.state is RunState.FAILED:
-        raise RunFailedError(
-            f"The run {run_id} failed: {progress.message}",
-            hint=f"See: mops adaptive logs --run-id {run_id}",
-        )
-    again = f"mops adaptive up {progress.algorithm} --run-id {run_id}"
-    raise RunFailedError(
-        f"The runner of {run_id} is gone.", hint=f"Go on from its journal with: {again}"
-    )
+    raise ended_badly(progress)
+
+
+def _refuse_ended_badly(chain: "StackChain", run_id: str) -> None:
+    """Raise what `up` has to say of a run that it doesn't start again."""
+    from modelops.cli.advice import ended_badly
+    from modelops.cli.runs import journal_of, progress_of
+    from modelops.runner.progress import RunState
+
+    with journal_of(chain, run_id) as journal:
+        progress = progress_of(journal, run_id)
+    if progress.state in (RunState.FAILED, RunState.CANCELLED):
+        raise ended_badly(progress)
 
 
 def _only(run_ids: Sequence[str]) -> str:
@@ -229,8 +228,4 @@ def _only(run_ids: Sequence[str]) -> str:
 
 def _parameters(progress: "RunProgress") -> str:
     params = progress.best_params or {}
-    return ", ".join(f"{name}={_shown(value)}" for name, value in params.items())
-
-
-def _shown(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name}={shown(value)}" for name, value in params.items())

@@ -15,15 +15,18 @@ from modelops.cli.options import Options
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("init", "Make a runnable bundle and runtime.yaml to start from."),
     "up": ("environment:up", "Bring all stacks up and start the runs."),
-    "status": ("environment:status", "Show all stacks and runs."),
+    "status": ("environment:status", "Show how all parts and runs are."),
+    "logs": ("logs:app", "Print what the parts wrote."),
     "down": ("environment:down", "Take all stacks down; data stay unless --delete-data."),
     "plan": ("environment:plan", "Show what the spec compiles to; touch nothing."),
     "spec": ("spec", "Check, show and describe the RuntimeSpec."),
     "registry": ("stacks:registry", "The stack that holds bundles."),
     "infra": ("stacks:infra", "The stack of databases and object stores."),
     "workspace": ("stacks:workspace", "The stack of the Dask scheduler and its workers."),
-    "adaptive": ("adaptive", "Runs: start, follow, read results."),
+    "adaptive": ("adaptive", "Runs: start, follow, pause, cancel, read results."),
     "bundle": ("bundle", "Model code as OCI artifacts."),
+    "dev": ("dev", "Try the whole way of a bundle, the connection to Dask, a bundle."),
+    "secrets": ("secrets", "Passwords, keys and tokens that runs read."),
     "version": ("version", "Print the versions of all parts."),
 }
 
@@ -79,6 +82,8 @@ def _globals(  # noqa: PLR0917 — Typer reads the signature
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
     # Its server reports an engine that hung up as an error of ours, with a traceback.
     logging.getLogger("grpc").setLevel(logging.DEBUG if debug else logging.CRITICAL)
+    # What is tried again is said only if it fails in the end.
+    logging.getLogger("stamina").setLevel(logging.DEBUG if debug else logging.ERROR)
     ctx.obj = Options(
         env=env,
         config=config,

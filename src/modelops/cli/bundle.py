@@ -1,13 +1,17 @@
 """`mops bundle`: make, check and push model code."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from modelops.cli import registration
+from modelops.cli.bundle_pull import list_, pull
+from modelops.cli.bundle_status import status
+from modelops.cli.check import check
 from modelops.cli.options import Options
 from modelops.cli.output import print_data, print_json, say
+from modelops.cli.signing import PassphraseFile, keygen, note_provenance, read_signing_key, verify
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Model code as OCI artifacts.")
 
@@ -30,21 +34,17 @@ def init(
 @app.command()
 def validate(ctx: typer.Context, directory: _Directory = Path()) -> None:
     """Check a bundle: manifest, entrypoint, models, targets, files."""
-    from modelops.bundles.validate import validate_bundle
+    from modelops.cli.findings import report_findings
 
-    options: Options = ctx.obj
-    findings = validate_bundle(directory)
-    if options.json:
-        print_json(
-            [{"severity": f.severity, "message": f.message, "hint": f.hint} for f in findings]
-        )
-    for finding in findings:
-        say(options, f"{finding.severity}: {finding.message}")
-        if finding.hint:
-            say(options, f"  {finding.hint}")
-    if any(finding.severity == "error" for finding in findings):
-        sys.exit(2)
-    say(options, f"{directory} is a valid bundle.")
+    report_findings(ctx.obj, directory)
+
+
+app.command("register-model")(registration.register_model)
+app.command("register-target")(registration.register_target)
+app.command()(registration.unregister)
+app.command()(registration.refresh)
+app.command()(status)
+app.command()(check)
 
 
 @app.command()
@@ -54,24 +54,49 @@ def push(
     repository: Annotated[
         str | None, typer.Option(help="The repository; the bundle's name if left out.")
     ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option("--sign", metavar="KEY", help="Sign it with this Ed25519 key (PEM)."),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Push a bundle to the environment's registry and print its reference.
+    """Push a bundle and print its reference.
 
-    The environment and the registry's prefix are those of the spec, if there is one.
+    It goes to the environment's registry. A bundle that isn't valid isn't pushed. The environment
+    and the registry's prefix are those of the spec, if there is one. Where the bundle comes from
+    (git's commit, who, when) is stored beside it.
     """
-    from modelops.bundles.address import registry_url
-    from modelops.bundles.packing import pack
+    from modelops.bundles.pushing import BundlePush
     from modelops.bundles.stores import open_store
-    from modelops.cli.session import compile_plan, repository_of
+    from modelops.bundles.validate import refuse_invalid
+    from modelops.cli.bundle_place import BundlePlace
+    from modelops.cli.registry_place import registry_of
+    from modelops.cli.transfer_bar import transfer_bar
 
     options: Options = ctx.obj
-    packed = pack(directory)
-    env, name = options.env or "dev", packed.name
-    if options.config.exists():
-        plan = compile_plan(options, check_bundles=False)
-        env, name = plan.env, repository_of(plan, packed.name)
-    ref = open_store(registry_url(env)).push(repository or name, packed)
+    place = BundlePlace.of(options)
+    refuse_invalid(directory)
+    key = None if sign is None else read_signing_key(sign, passphrase_file, directory)
+    bundle = BundlePush(directory)
+    signed = {}
+    with registry_of(place.env) as access:
+        store = open_store(access)
+        with transfer_bar(options, f"pushing {bundle.name}") as progress:
+            ref = bundle.to(store, repository or place.repository(bundle.name), progress)
+        note_provenance(options, store, ref, directory)
+        if key is not None:
+            from modelops.bundles.signatures import sign_bundle
+
+            sign_bundle(store, ref, key)
+            say(options, f"signed with {key.public.fingerprint}")
+            signed = {"public_key": key.public.fingerprint}
     if options.json:
-        print_json({"reference": str(ref), "digest": ref.digest})
+        print_json({"reference": str(ref), "digest": ref.digest, **signed})
     else:
         print_data(str(ref))
+
+
+app.command()(pull)
+app.command("list")(list_)
+app.command()(keygen)
+app.command()(verify)

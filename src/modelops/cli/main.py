@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from modelops.cli.options import hoist_global_options
+from modelops.cli.output import INTERRUPTED, QuietExit
 
 HELP = Path(__file__).with_name("help.txt")
 """The help as Typer prints it, since importing Typer takes ten times as long as printing this.
@@ -34,7 +35,10 @@ def entry() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 done, 1 failed, 2 wrong usage, 3 changes, 4 it isn't there."""
+    """Run a command and exit.
+
+    The codes: 0 done, 1 failed, 2 wrong usage, 3 changes, 4 it isn't there, 130 interrupted.
+    """
     arguments = hoist_global_options(sys.argv[1:] if argv is None else argv)
     if arguments in (["--help"], ["-h"]):
         sys.stdout.write(HELP.read_text())
@@ -45,13 +49,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         app(args=arguments, prog_name="mops")
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except SystemExit as exit_:
+        # Typer ends a command that is interrupted, and says nothing.
+        if exit_.code == INTERRUPTED and not isinstance(exit_, QuietExit):
+            sys.stderr.write("Interrupted.\n")
+        raise
     except BrokenPipeError:
         # The reader of our output has gone: nothing more to say, and nobody to say it to.
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 — the last place: a message instead of a traceback
         sys.exit(_report(error, debug="--debug" in arguments))
+    finally:
+        _end_plugins()
+
+
+def _end_plugins() -> None:
+    # Not imported here: most commands have no use for the engine.
+    shared = sys.modules.get("modelops.core.shared_plugins")
+    if shared is not None:
+        shared.end_plugins()
 
 
 def _report(error: Exception, *, debug: bool) -> int:

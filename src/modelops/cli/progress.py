@@ -1,14 +1,17 @@
 """Following a run: a live display on a terminal, plain lines elsewhere."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 from modelops.cli.options import Options
-from modelops.cli.output import say
+from modelops.cli.output import say, span_words
 from modelops.cli.runs import is_running, journal_of, progress_of
+from modelops.core.interrupts import interrupt_noted
 from modelops.infra.chain import StackChain
 from modelops.providers.base import Component
+from modelops.runner.database import Patience
 from modelops.runner.progress import RunProgress, RunState
 
 # How often the display is drawn anew: the journal can't tell when it has changed.
@@ -16,6 +19,8 @@ _REDRAW_SECONDS = 0.25
 # How long a run may make no progress before its runner is looked at.
 _STALL_SECONDS = 10.0
 _PLAIN_LINE_SECONDS = 2.0
+# As patient as the runner is with its database.
+_PATIENCE_SECONDS = 300.0
 
 
 def follow(options: Options, chain: StackChain, run_id: str) -> RunProgress:
@@ -24,8 +29,14 @@ def follow(options: Options, chain: StackChain, run_id: str) -> RunProgress:
     Ctrl-C stops the following, not the run, and raises KeyboardInterrupt.
     """
     try:
-        with journal_of(chain, run_id) as journal:
-            changes = _changes(lambda: progress_of(journal, run_id), chain, run_id)
+        patience = Patience(
+            _PATIENCE_SECONDS,
+            on_lost=lambda reason: say(
+                options, f"\n{reason}\nThis waits for it. Heal it with: mops infra up"
+            ),
+        )
+        with interrupt_noted() as interrupted, journal_of(chain, run_id, patience) as journal:
+            changes = _changes(lambda: progress_of(journal, run_id), chain, run_id, interrupted)
             if options.quiet:
                 return _last(changes)
             return _live(changes) if sys.stderr.isatty() else _plain(options, changes)
@@ -42,21 +53,22 @@ def describe(progress: RunProgress) -> str:
         parts.append(f"{progress.failed} failed")
     if progress.best_loss is not None:
         parts.append(f"best loss {progress.best_loss:.6g}")
-    parts.append(f"{progress.trials_per_second:.1f} trials/s")
+    if progress.state is RunState.RUNNING or progress.state.has_ended:
+        parts.append(f"{progress.trials_per_second:.1f} trials/s")
     if progress.state is RunState.RUNNING:
         parts.append(f"{_time_left(progress)} left")
     return ", ".join(parts)
 
 
 def _changes(
-    read: Callable[[], RunProgress], chain: StackChain, run_id: str
+    read: Callable[[], RunProgress], chain: StackChain, run_id: str, interrupted: threading.Event
 ) -> Iterator[RunProgress]:
     """Yield what is known of the run, again and again, until it ends or its runner is dead."""
     last_change, last_ended = time.monotonic(), -1
     while True:
         progress = read()
         yield progress
-        if progress.state is not RunState.RUNNING:
+        if progress.state.has_ended:
             return
         ended = progress.completed + progress.failed
         if ended != last_ended:
@@ -67,7 +79,8 @@ def _changes(
                 return
             _warn_of_dead_workers(chain)
             last_change = time.monotonic()
-        time.sleep(_REDRAW_SECONDS)
+        if interrupted.wait(_REDRAW_SECONDS):
+            raise KeyboardInterrupt
 
 
 def _warn_of_dead_workers(chain: StackChain) -> None:
@@ -82,15 +95,14 @@ def _last(changes: Iterator[RunProgress]) -> RunProgress:
 
 
 def _plain(options: Options, changes: Iterator[RunProgress]) -> RunProgress:
-    shown_at, shown, progress = float("-inf"), -1, None
+    shown_at, shown, state, progress = float("-inf"), -1, RunState.RUNNING, None
     for progress in changes:
         ended = progress.completed + progress.failed
         now = time.monotonic()
-        if ended != shown and (
-            now - shown_at > _PLAIN_LINE_SECONDS or progress.state is not RunState.RUNNING
-        ):
-            say(options, f"{progress.run_id}: {describe(progress)}")
-            shown_at, shown = now, ended
+        has_turned = progress.state is not state
+        if has_turned or (ended != shown and now - shown_at > _PLAIN_LINE_SECONDS):
+            say(options, f"{progress.run_id}: {_with_state(progress)}")
+            shown_at, shown, state = now, ended, progress.state
     if progress is None:
         raise RuntimeError("a run has at least one state")
     return progress
@@ -111,7 +123,7 @@ def _live(changes: Iterator[RunProgress]) -> RunProgress:
                 description=progress.run_id,
                 total=progress.n_trials,
                 completed=progress.completed + progress.failed,
-                line=describe(progress),
+                line=_with_state(progress),
                 refresh=True,
             )
     if progress is None:
@@ -119,16 +131,16 @@ def _live(changes: Iterator[RunProgress]) -> RunProgress:
     return progress
 
 
+def _with_state(progress: RunProgress) -> str:
+    going_on = progress.state is RunState.RUNNING
+    return describe(progress) if going_on else f"{progress.state}, {describe(progress)}"
+
+
 def _time_left(progress: RunProgress) -> str:
     remaining = progress.n_trials - progress.completed - progress.failed
     if progress.trials_per_second <= 0:
         return "?"
-    seconds = round(remaining / progress.trials_per_second)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
+    return span_words(remaining / progress.trials_per_second)
 
 
 def _watch_command(run_id: str) -> str:

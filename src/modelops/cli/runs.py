@@ -5,9 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from modelops.core.errors import NotThereError
+from modelops.cli.output import span_words
+from modelops.core.errors import NotThereError, UsageError
+from modelops.core.secret_files import read_secret
 from modelops.infra.chain import StackChain
-from modelops.providers.base import DATABASE_BINDING, Component
+from modelops.providers.base import (
+    DATABASE_BINDING,
+    OBJECT_STORE_BINDING,
+    Component,
+    run_plans,
+)
+from modelops.runner.database import NO_PATIENCE, Patience
 from modelops.runner.journal import Journal
 from modelops.runner.progress import RunProgress, RunState, RunSummary
 
@@ -21,26 +29,35 @@ def list_runs(chain: StackChain) -> list[RunSummary]:
     Raises:
         NotThereError: if the stack of the databases isn't up.
     """
+    with databases(chain) as urls:
+        return runs_in(urls)
+
+
+def runs_in(urls: Sequence[str]) -> list[RunSummary]:
+    """Return every run that the journals of some databases know, the newest first."""
     found: list[RunSummary] = []
-    for url in _database_urls(chain):
+    for url in urls:
         with Journal.open(url) as journal:
             found += journal.runs()
     return sorted(found, key=lambda run: run.created_at, reverse=True)
 
 
 @contextmanager
-def journal_of(chain: StackChain, run_id: str) -> Iterator[Journal]:
-    """Open the journal that knows a run.
+def journal_of(
+    chain: StackChain, run_id: str, patience: Patience = NO_PATIENCE
+) -> Iterator[Journal]:
+    """Open the journal that knows a run; `patience` is for a connection that breaks later.
 
     Raises:
         NotThereError: if none does, or the stack of the databases isn't up.
     """
-    for url in _database_urls(chain):
-        with Journal.open(url) as journal:
-            if any(run.run_id == run_id for run in journal.runs()):
-                yield journal
-                return
-    known = [run.run_id for run in list_runs(chain)]
+    with databases(chain) as urls:
+        for url in urls:
+            with Journal.open(url, patience) as journal:
+                if any(run.run_id == run_id for run in journal.runs()):
+                    yield journal
+                    return
+        known = [run.run_id for run in runs_in(urls)]
     hint = f"There are: {', '.join(known)}" if known else "Start one with: mops adaptive up"
     raise NotThereError(f"There is no run {run_id!r}.", hint=hint)
 
@@ -59,6 +76,40 @@ def choose_run(chain: StackChain, run_id: str | None) -> str:
     return runs[0].run_id
 
 
+def choose_going_on(chain: StackChain, run_id: str | None, *favoured: RunState) -> str:
+    """Return the run-id that was named, or that of the only run that hasn't ended.
+
+    If there are several, the only one in a favoured state is meant; if all have ended, the newest.
+
+    Raises:
+        NotThereError: if there is no run at all.
+        UsageError: if it isn't clear which run is meant.
+    """
+    if run_id is not None:
+        return run_id
+    runs = [run for run in list_runs(chain) if not run.state.has_ended]
+    for chosen in (runs, [run for run in runs if run.state in favoured]):
+        if len(chosen) == 1:
+            return chosen[0].run_id
+    if not runs:
+        return choose_run(chain, None)
+    named = " | ".join(run.run_id for run in runs)
+    raise UsageError("Several runs haven't ended.", hint=f"Name one: --run-id {named}")
+
+
+def refuse_other_plan(chain: StackChain) -> None:
+    """Check that no run-id of the chain's pinned runs belongs to a run of another plan.
+
+    Raises:
+        JournalError: if one does; bringing it up would end that run.
+    """
+    with databases(chain) as urls:
+        for url in urls:
+            with Journal.open(url) as journal:
+                for run_id, plan in run_plans(chain.plan):
+                    journal.check_plan(run_id, plan)
+
+
 def progress_of(journal: Journal, run_id: str) -> RunProgress:
     """Return how far a run has come by now.
 
@@ -71,13 +122,15 @@ def progress_of(journal: Journal, run_id: str) -> RunProgress:
     return progress
 
 
-def object_store_of(chain: StackChain) -> str:
-    """Return the URL of the environment's object store.
+@contextmanager
+def object_store_of(chain: StackChain) -> Iterator[str]:
+    """Give a block the URL of the environment's object store; an `http` one can only be read.
 
     Raises:
         NotThereError: if its stack isn't up.
     """
-    return chain.bindings(Component.INFRA).env["OBJECT_STORE_URL"]
+    with chain.reach(Component.INFRA, OBJECT_STORE_BINDING) as bindings:
+        yield bindings.env[OBJECT_STORE_BINDING]
 
 
 def is_running(chain: StackChain, run_id: str) -> bool:
@@ -87,7 +140,10 @@ def is_running(chain: StackChain, run_id: str) -> bool:
 
 
 def run_states(chain: StackChain, runs: Sequence[RunSummary]) -> dict[str, str]:
-    """Return each run's state: the journal's, or INTERRUPTED if its runner is gone."""
+    """Return each run's state: the journal's, or INTERRUPTED if it should go on and has no runner.
+
+    A run that is to be paused and has no runner is paused: nothing of it is under way.
+    """
     return {run.run_id: _state(chain, run) for run in runs}
 
 
@@ -103,10 +159,13 @@ def run_table(
             f"{run.completed + run.failed}/{run.n_trials}",
             str(run.failed),
             "" if run.best_loss is None else f"{run.best_loss:.6g}",
+            f"{run.created_at.astimezone():%Y-%m-%d %H:%M}",
+            span_words(_seconds(run)),
         )
         for run in runs
     ]
-    return ("run", "algorithm", "state", "trials", "failed", "best loss"), rows
+    head = ("run", "algorithm", "state", "trials", "failed", "best loss", "started", "duration")
+    return head, rows
 
 
 def run_json(run: RunSummary, state: str) -> dict[str, Any]:
@@ -119,15 +178,30 @@ def run_json(run: RunSummary, state: str) -> dict[str, Any]:
             return dict(value)
         return getattr(value, "value", value)
 
-    return {**{name: plain(value) for name, value in vars(run).items()}, "state": state}
+    known = {name: plain(value) for name, value in vars(run).items()}
+    return {**known, "state": state, "seconds": _seconds(run)}
 
 
 def _state(chain: StackChain, run: RunSummary) -> str:
-    if run.state is RunState.RUNNING and not is_running(chain, run.run_id):
-        return INTERRUPTED
+    lacking = {RunState.RUNNING: INTERRUPTED, RunState.PAUSING: RunState.PAUSED.value}
+    if run.state in lacking and not is_running(chain, run.run_id):
+        return lacking[run.state]
     return run.state.value
 
 
-def _database_urls(chain: StackChain) -> list[str]:
-    env = chain.bindings(Component.INFRA).env
-    return [value for name, value in sorted(env.items()) if name.startswith(DATABASE_BINDING)]
+def _seconds(run: RunSummary) -> float:
+    """How long the run took from its first start to its end or to this moment, pauses included."""
+    end = run.finished_at or datetime.datetime.now(datetime.UTC)
+    return (end - run.created_at).total_seconds()
+
+
+@contextmanager
+def databases(chain: StackChain) -> Iterator[list[str]]:
+    """Give a block the URLs of the environment's databases, as this machine reaches them.
+
+    Raises:
+        NotThereError: if their stack isn't up.
+    """
+    with chain.reach(Component.INFRA, DATABASE_BINDING) as bindings:
+        secrets = {name: read_secret(name, ref) for name, ref in bindings.secrets.items()}
+        yield [url for _, url in sorted({**bindings.env, **secrets}.items())]

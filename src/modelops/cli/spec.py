@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The Runtime
 @app.command()
 def validate(ctx: typer.Context) -> None:
     """Check the file, its references and its bundles; every error is shown at once."""
-    from modelops.cli.session import compile_plan
+    from modelops.cli.spec_file import compile_plan
     from modelops.spec import InvalidSpecError
 
     options: Options = ctx.obj
@@ -33,13 +33,16 @@ def validate(ctx: typer.Context) -> None:
 
 @app.command()
 def show(ctx: typer.Context) -> None:
-    """Print the spec with every default filled in."""
-    from modelops.spec import load, to_yaml
+    """Print the spec with every default filled in; an invalid one is refused."""
+    from modelops.cli.spec_file import compile_plan, read_spec
+    from modelops.spec import to_data, to_yaml
 
     options: Options = ctx.obj
-    spec = load(options.config, env=options.env, provider=options.provider)
+    # What doesn't belong into the file, such as a password, isn't printed either.
+    compile_plan(options, check_bundles=False)
+    spec = read_spec(options)
     if options.json:
-        print_json(spec.model_dump(mode="json", by_alias=True))
+        print_json(to_data(spec))
     else:
         print_data(to_yaml(spec).rstrip("\n"))
 
@@ -47,6 +50,7 @@ def show(ctx: typer.Context) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema, for editors that complete and check the file."""
+    from modelops.cli.spec_file import installed
     from modelops.spec import json_schema
 
-    print_json(json_schema())
+    print_json(json_schema(installed()))

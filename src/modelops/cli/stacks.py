@@ -1,14 +1,14 @@
 """`mops registry`, `infra`, `workspace`: one stack each, with the same commands."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelops.cli.log_options import Follow, ListParts, LogRequest, Part, Tail
 from modelops.cli.options import Options
 from modelops.cli.output import count_words, print_data, print_json, print_table, say
-from modelops.core.errors import NotThereError
 from modelops.providers.base import Component
 
 if TYPE_CHECKING:
@@ -16,15 +16,25 @@ if TYPE_CHECKING:
 
 EXIT_CHANGES = 3
 
-_ExitCode = Annotated[
+HEALTH_SECONDS = 5.0
+"""How long a part may take to answer, unless the user says otherwise."""
+
+_ChangesCode = Annotated[
     bool, typer.Option("--exit-code", help="Exit with 3 if there are changes or drift.")
+]
+ExitCode = Annotated[
+    bool, typer.Option("--exit-code", help="Exit with 3 if something is dead or unhealthy.")
+]
+Timeout = Annotated[
+    float,
+    typer.Option(help="How long a part may take to answer.", metavar="SECONDS", min=0.1),
 ]
 
 
 def _up(options: Options, component: Component) -> None:
     from modelops.cli.session import note_registry, open_chain
 
-    chain = open_chain(options)
+    chain = open_chain(options, operates=True)
     result = chain.up(component)
     if component is Component.REGISTRY:
         note_registry(chain, result.bindings)
@@ -37,7 +47,7 @@ def _up(options: Options, component: Component) -> None:
 def _preview(options: Options, component: Component, *, exit_code: bool) -> None:
     from modelops.cli.session import open_chain
 
-    changes = open_chain(options).preview(component)
+    changes = open_chain(options, operates=True).preview(component)
     if options.json:
         print_json(dict(changes))
     else:
@@ -49,27 +59,38 @@ def _preview(options: Options, component: Component, *, exit_code: bool) -> None
 def _refresh(options: Options, component: Component, *, exit_code: bool) -> None:
     from modelops.cli.session import open_chain
 
-    _show(options, open_chain(options).refresh(component), exit_code=exit_code)
+    _show(options, open_chain(options, operates=True).refresh(component), exit_code=exit_code)
 
 
-def _status(options: Options, component: Component, *, exit_code: bool) -> None:
+def _status(options: Options, component: Component, seconds: float, *, exit_code: bool) -> None:
+    from modelops.cli.health import check_component, print_stack, say_what_to_do
     from modelops.cli.session import open_chain
 
-    status = open_chain(options).look(component)
-    if not status.is_up:
-        raise NotThereError(f"{status.name} isn't up.", hint=f"Bring it up: mops {component} up")
-    _show(options, status, exit_code=exit_code)
+    chain = open_chain(options)
+    health = check_component(chain, component, seconds)
+    if options.json:
+        resources = chain.look(component).resources
+        print_json({**health.to_json(), "resources": _plain(resources)})
+    else:
+        print_stack(component, health)
+        say_what_to_do(options, {component: health})
+    if exit_code and health.unwell:
+        sys.exit(EXIT_CHANGES)
 
 
 def _show(options: Options, status: "StackStatus", *, exit_code: bool) -> None:
     if options.json:
-        resources = {name: dict(outputs) for name, outputs in status.resources.items()}
+        resources = _plain(status.resources)
         print_json({"stack": status.name, "up": status.is_up, "resources": resources})
     else:
         rows = [(name, resource_state(outputs)) for name, outputs in status.resources.items()]
         print_table(("resource", "state"), rows)
     if exit_code and status.dead:
         sys.exit(EXIT_CHANGES)
+
+
+def _plain(resources: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: dict(outputs) for name, outputs in resources.items()}
 
 
 def _outputs(options: Options, component: Component) -> None:
@@ -90,7 +111,7 @@ def _outputs(options: Options, component: Component) -> None:
 def _down(options: Options, component: Component) -> None:
     from modelops.cli.session import forget_registry, open_chain
 
-    chain = open_chain(options)
+    chain = open_chain(options, operates=True)
     changes = chain.down(component)
     if component is Component.REGISTRY:
         forget_registry(chain)
@@ -114,17 +135,34 @@ def _group(component: Component) -> typer.Typer:
     command("down", _down, "Take the stack down; its data stay.")
 
     @group.command()
-    def preview(ctx: typer.Context, exit_code: _ExitCode = False) -> None:
+    def preview(ctx: typer.Context, exit_code: _ChangesCode = False) -> None:
         """Show what `up` would do; touch nothing."""
         _preview(ctx.obj, component, exit_code=exit_code)
 
     @group.command()
-    def status(ctx: typer.Context, exit_code: _ExitCode = False) -> None:
-        """Show the stack's resources as they are now."""
-        _status(ctx.obj, component, exit_code=exit_code)
+    def status(
+        ctx: typer.Context, exit_code: ExitCode = False, timeout: Timeout = HEALTH_SECONDS
+    ) -> None:
+        """Show the stack's parts: whether they are there and do their work."""
+        _status(ctx.obj, component, timeout, exit_code=exit_code)
 
     @group.command()
-    def refresh(ctx: typer.Context, exit_code: _ExitCode = False) -> None:
+    def logs(
+        ctx: typer.Context,
+        part: Part = None,
+        follow: Follow = False,
+        tail: Tail = None,
+        list_: ListParts = False,
+    ) -> None:
+        """Print what the stack's parts wrote, or one of them."""
+        from modelops.cli.logs import print_logs
+        from modelops.cli.session import open_chain
+
+        request = LogRequest(part, component, follow=follow, tail=tail, only_list=list_)
+        print_logs(ctx.obj, open_chain(ctx.obj), request)
+
+    @group.command()
+    def refresh(ctx: typer.Context, exit_code: _ChangesCode = False) -> None:
         """Look at every resource and note in the state what is found."""
         _refresh(ctx.obj, component, exit_code=exit_code)
 
@@ -143,13 +181,6 @@ def resource_state(outputs: Any) -> str:
     if outputs.get("exists") is False:
         return "gone"
     return "finished" if outputs.get("exit_code") == 0 else "ok"
-
-
-def stack_state(status: "StackStatus") -> str:
-    """Return the state of a stack in a few words."""
-    if not status.is_up:
-        return "down"
-    return f"dead: {', '.join(status.dead)}" if status.dead else "up"
 
 
 registry = _group(Component.REGISTRY)

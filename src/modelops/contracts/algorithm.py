@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from modelops.contracts.parameters import UniqueParameterSet
+from modelops.contracts.posterior import Posterior
 from modelops.contracts.space import SearchSpace
 from modelops.contracts.trials import TrialResult
 
@@ -43,6 +44,46 @@ class AdaptiveAlgorithm(Protocol):
         ...
 
 
+@runtime_checkable
+class HasPosterior(Protocol):
+    """An algorithm that infers a distribution of parameters, beside its trials."""
+
+    def posterior(self) -> Posterior:
+        """Return what is known so far; it depends on the calls of ask and tell alone.
+
+        Calling it changes nothing. Before the first population is full there is none.
+        """
+        ...
+
+
+@runtime_checkable
+class HasSnapshot(Protocol):
+    """An algorithm whose state can be kept, so that a run needn't replay all calls to go on.
+
+    Guarantees: a fresh algorithm of the same space and settings that has restored a snapshot
+    behaves as the one that made it did from then on. A snapshot is JSON in UTF-8; reading one runs
+    none of its code, whoever wrote it.
+    """
+
+    def snapshot(self) -> bytes:
+        """Return the state, which depends on the calls of ask and tell alone; nothing changes.
+
+        Raises:
+            SnapshotError: if this state can't be told.
+        """
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take over the state that `snapshot` returned. Nothing was asked or told before.
+
+        Raises:
+            SnapshotError: if it's of other versions of the libraries or of another space or other
+                settings, damaged, or this algorithm isn't fresh. Nothing has changed then: the
+                calls can be replayed into this algorithm.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class AlgorithmSettings:
     """What an algorithm is constructed from, beside the space.
@@ -68,6 +109,23 @@ class AlgorithmFactory(Protocol):
 
     def __call__(self, space: SearchSpace, settings: AlgorithmSettings) -> AdaptiveAlgorithm:
         """Make the algorithm.
+
+        Raises:
+            ValueError: if an option is unknown or its value is out of range.
+        """
+        ...
+
+
+@runtime_checkable
+class ChecksOptions(Protocol):
+    """A factory that can say what is wrong with options without making the algorithm.
+
+    It's for algorithms whose libraries take long to import: every command that reads a spec checks
+    the options in it. A factory without it makes the algorithm then, and it is thrown away.
+    """
+
+    def check(self, space: SearchSpace, settings: AlgorithmSettings) -> None:
+        """Check the options; nothing that a run needs must be there, such as a library.
 
         Raises:
             ValueError: if an option is unknown or its value is out of range.

@@ -61,6 +61,24 @@ class BindingOutputs:
             addresses={**self.addresses, **other.addresses},
         )
 
+    def includes(self, other: "BindingOutputs") -> bool:
+        """Return whether all that `other` names is here, and the same."""
+        return all(
+            getattr(self, part).get(name) == value
+            for part in ("env", "secrets", "addresses")
+            for name, value in getattr(other, part).items()
+        )
+
+    def only(self, *beginnings: str) -> "BindingOutputs":
+        """Return the variables and secrets whose names begin with one of these; all addresses."""
+        return BindingOutputs(
+            env={name: value for name, value in self.env.items() if name.startswith(beginnings)},
+            secrets={
+                name: ref for name, ref in self.secrets.items() if name.startswith(beginnings)
+            },
+            addresses=self.addresses,
+        )
+
     def to_json(self) -> dict[str, JSONValue]:
         """Return the bindings as JSON, as a stack's outputs hold them."""
         return {

@@ -25,12 +25,41 @@ def canonical_json(value: JSONValue) -> bytes:
         ContractError: for NaN, infinities, keys that aren't strings, lone surrogates and any type
             that isn't JSON.
     """
-    normalized = _normalize(value, "$")
-    text = json.dumps(normalized, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = _encode(_normalize(value, "$"))
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ContractError("text with a lone surrogate has no UTF-8 form") from error
+
+
+def canonical_params(params: Mapping[str, Scalar]) -> bytes:
+    """Encode parameters as `canonical_json` does, and check them; a fifth of its time.
+
+    Raises:
+        ContractError: if a value isn't a finite scalar or a name isn't text.
+    """
+    plain: dict[str, Scalar] = {}
+    for name, value in params.items():
+        kind = type(value)
+        if type(name) is str and kind in _PLAIN:
+            # -0.0 becomes 0.0; what isn't finite, the encoder refuses.
+            plain[name] = value or kind()
+        else:
+            check_scalar(name, value)
+            return canonical_json(params)
+    try:
+        return _encode(plain).encode()
+    except (TypeError, ValueError) as error:
+        for name, value in params.items():
+            check_scalar(name, value)
+        # A lone surrogate, or an integer of more digits than Python writes.
+        raise ContractError(f"a parameter has no JSON form: {error}") from error
+
+
+_PLAIN: frozenset[type[Scalar]] = frozenset((bool, int, float, str))
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 
 
 def make_param_id(params: Mapping[str, Scalar]) -> str:
@@ -42,9 +71,8 @@ def make_param_id(params: Mapping[str, Scalar]) -> str:
     Raises:
         ContractError: if a value isn't a finite scalar or a name isn't text.
     """
-    for name, value in params.items():
-        check_scalar(name, value)
-    return hashlib.blake2b(_PARAM_NAMESPACE + canonical_json(params), digest_size=32).hexdigest()
+    text = _PARAM_NAMESPACE + canonical_params(params)
+    return hashlib.blake2b(text, digest_size=32).hexdigest()
 
 
 def check_scalar(name: object, value: object) -> None:
@@ -59,8 +87,12 @@ def check_scalar(name: object, value: object) -> None:
         raise ContractError(f"parameter {name!r} is {value}; it must be finite")
 
 
+_AS_IT_IS: frozenset[type] = frozenset((bool, int, str, type(None)))
+"""What most values are, and needn't be looked at more closely."""
+
+
 def _normalize(value: object, path: str) -> object:
-    if value is None or isinstance(value, bool):
+    if type(value) in _AS_IT_IS:
         return value
     # A subclass (an enum, a NumPy scalar) may print itself in another way: use the plain type.
     if isinstance(value, int):
@@ -71,11 +103,17 @@ def _normalize(value: object, path: str) -> object:
         if not math.isfinite(value):
             raise ContractError(f"{path} is {value}: JSON has no NaN and no infinities")
         return float(value) + 0.0
+    if isinstance(value, (list, tuple)):
+        return [
+            item if type(item) in _AS_IT_IS else _normalize(item, f"{path}[{index}]")
+            for index, item in enumerate(value)
+        ]
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise ContractError(f"{path} has the key {key!r}: keys must be text")
-        return {key: _normalize(item, f"{path}.{key}") for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_normalize(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return {
+            key: item if type(item) in _AS_IT_IS else _normalize(item, f"{path}.{key}")
+            for key, item in value.items()
+        }
     raise ContractError(f"{path} is a {type(value).__name__}, which isn't JSON")

@@ -1,6 +1,7 @@
 """Seeds: unsigned 64-bit integers that follow from the run's seed alone."""
 
 import hashlib
+from functools import lru_cache
 
 from modelops.contracts.canonical import canonical_json
 from modelops.contracts.errors import ContractError
@@ -21,8 +22,16 @@ def derive_seed(run_seed: int, param_id: str, replicate: int) -> int:
     check_seed(run_seed)
     if isinstance(replicate, bool) or not isinstance(replicate, int) or replicate < 0:
         raise ContractError(f"a replicate is numbered from 0, not {replicate!r}")
-    text = canonical_json(["modelops:seed:v1", run_seed, param_id, replicate])
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
+    hashed = _before_replicate(run_seed, param_id).copy()
+    hashed.update(b"%d]" % replicate)
+    return int.from_bytes(hashed.digest()[:8], "big")
+
+
+@lru_cache(1_000)
+def _before_replicate(run_seed: int, param_id: str) -> "hashlib._Hash":
+    """Return what the seeds of all replicates have in common: hashed once for each trial."""
+    common = canonical_json(["modelops:seed:v1", run_seed, param_id])
+    return hashlib.sha256(common[:-1] + b",")
 
 
 def check_seed(seed: object) -> None:

@@ -3,10 +3,9 @@
 import datetime
 import functools
 import os
-import secrets
 import shutil
-import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any, Self
@@ -19,12 +18,16 @@ from semver import VersionInfo
 
 from modelops.core.engine import EngineCommand
 from modelops.core.errors import EngineError
+from modelops.core.passphrase import passphrase_environment, shared_salt
 from modelops.core.settings import Home
+from modelops.core.shared_plugins import ATTACH_VARIABLE, attachments, script_folder
+from modelops.core.tools import tool_cache
 
 ENGINE_VERSION = "3.250.0"
 """The engine that is built, tested and installed; tools/go.mod pins the same."""
 
-_PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+# An engine that was killed, which is told as such, has also hung up.
+warnings.filterwarnings("ignore", message="Error in event stream", category=UserWarning)
 
 
 @functools.cache
@@ -42,7 +45,8 @@ def find_engine() -> auto.PulumiCommand:
         except (auto.InvalidVersionError, OSError, SubprocessError, ValueError) as error:
             tried.append(f"the one on PATH: {error}")
     if (cached / "bin" / "pulumi").exists():
-        return EngineCommand(root=str(cached), skip_version_check=True)
+        version = VersionInfo.parse(ENGINE_VERSION)
+        return EngineCommand.of_version(cached / "bin" / "pulumi", version)
     tried.append(f"our tool cache: there is no {cached / 'bin' / 'pulumi'}")
     try:
         installed = auto.PulumiCommand.install(version=VersionInfo.parse(ENGINE_VERSION))
@@ -56,12 +60,6 @@ def find_engine() -> auto.PulumiCommand:
     )
 
 
-def tool_cache() -> Path:
-    """Return the folder of the tools that `make setup` builds, one folder a version."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("MODELOPS_TOOLS") or Path(base) / "modelops" / "tools").absolute()
-
-
 class Stack(auto.Stack):
     """A stack whose operations leave out what their own events tell already.
 
@@ -69,19 +67,45 @@ class Stack(auto.Stack):
     longer than a small operation itself; whoever uses this class reads them from the events.
     """
 
-    @classmethod
-    def open(cls, name: str, workspace: auto.LocalWorkspace) -> Self:
-        """Return the stack of that name; it's made if need be."""
-        return cls(name, workspace, StackInitMode.CREATE_OR_SELECT)
+    def __init__(self, name: str, workspace: auto.LocalWorkspace) -> None:
+        # The Automation API selects a stack first, which every operation does again. If there is
+        # none of that name, the operations raise StackNotFoundError.
+        self.name = name
+        self.workspace = workspace
+        self._mode = StackInitMode.SELECT
+        self._further_arguments: tuple[str, ...] = ()
 
     @classmethod
-    def find(cls, name: str, workspace: auto.LocalWorkspace) -> Self:
-        """Return the stack of that name.
+    def make(cls, name: str, workspace: auto.LocalWorkspace) -> Self:
+        """Make a stack and return it.
 
         Raises:
-            StackNotFoundError: if there is none.
+            StackAlreadyExistsError: if there is one of that name.
         """
-        return cls(name, workspace, StackInitMode.SELECT)
+        workspace.create_stack(name)
+        return cls(name, workspace)
+
+    def destroy_and_remove(self, on_event: Callable[[auto.EngineEvent], object]) -> None:
+        """Delete the stack's resources and the stack, in one operation of the engine.
+
+        The Automation API would start the engine once more to remove the stack.
+
+        Raises:
+            CommandError: if it failed; what isn't deleted is still in the stack.
+        """
+        self._further_arguments = ("--remove",)
+        try:
+            self.destroy(on_event=on_event)
+        finally:
+            self._further_arguments = ()
+
+    def _run_pulumi_cmd_sync(
+        self,
+        args: list[str],
+        on_output: Callable[[str], object] | None = None,
+        on_error: Callable[[str], object] | None = None,
+    ) -> auto.CommandResult:
+        return super()._run_pulumi_cmd_sync([*args, *self._further_arguments], on_output, on_error)
 
     def outputs(self) -> dict[str, auto.OutputValue]:
         """Return nothing: the outputs come with the events."""
@@ -94,25 +118,35 @@ class Stack(auto.Stack):
 
 
 def open_workspace(
-    home: Home, project: str, work_dir: Path, program: Callable[[], Any] | None = None
+    home: Home,
+    project: str,
+    work_dir: Path,
+    program: Callable[[], Any] | None = None,
+    stack: str | None = None,
 ) -> auto.LocalWorkspace:
     """Return a workspace: backend, passphrase, engine, the whole environment.
 
     The environment reaches the engine as it is (passphrase, passphrase file, cloud credentials),
     with our plugin on PATH. Without PULUMI_BACKEND_URL the backend is a folder under MODELOPS_HOME.
+    `stack` names the stack that it's opened for, if it's for one.
     """
-    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.make()
     backend = os.environ.get("PULUMI_BACKEND_URL")
     environment = dict(os.environ)
-    environment["PATH"] = os.pathsep.join([str(_script_folder()), environment.get("PATH", "")])
+    environment["PATH"] = os.pathsep.join([str(script_folder()), environment.get("PATH", "")])
     environment["PULUMI_SKIP_UPDATE_CHECK"] = "true"
+    if running := attachments():
+        environment[ATTACH_VARIABLE] = running
     if backend is None:
-        home.pulumi_state.mkdir(exist_ok=True)
-        backend = home.pulumi_state.as_uri()
+        home.pulumi_state.mkdir(exist_ok=True, mode=0o700)
+        # Without the files of metadata beside it a state is replaced by one rename. Those are
+        # written in place, and an engine that reads another's state meanwhile (a StackReference)
+        # found one of them empty.
+        backend = f"{home.pulumi_state.as_uri()}?metadata=skip"
         # A user's own PULUMI_HOME holds credentials and plugins that other backends need.
         environment.setdefault("PULUMI_HOME", str(home.pulumi_home))
-    environment |= _passphrase(home, environment)
-    return auto.LocalWorkspace(
+    environment |= passphrase_environment(home, environment)
+    workspace = auto.LocalWorkspace(
         work_dir=str(work_dir),
         program=program,
         env_vars=environment,
@@ -121,27 +155,7 @@ def open_workspace(
             name=project, runtime="python", backend=auto.ProjectBackend(url=backend)
         ),
     )
-
-
-def _passphrase(home: Home, environment: Mapping[str, str]) -> dict[str, str]:
-    if any(environment.get(name) is not None for name in _PASSPHRASE_VARIABLES):
-        return {}
-    path = home.passphrase_file
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    if not path.exists():
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        try:
-            # A link fails where the name is taken: of two first runs at once, one passphrase stays.
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return {"PULUMI_CONFIG_PASSPHRASE_FILE": str(path)}
-
-
-def _script_folder() -> Path:
-    """Return where `pulumi-resource-modelops` is installed: beside the interpreter that runs us."""
-    return Path(sys.executable).parent
+    salt = shared_salt(home, environment)
+    if stack is not None and salt is not None:
+        workspace.save_stack_settings(stack, auto.StackSettings(encryption_salt=salt))
+    return workspace

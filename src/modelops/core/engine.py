@@ -1,20 +1,17 @@
 """Running the engine: in a process group of its own, so that we decide what an interrupt means."""
 
 import os
-import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import IO
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Self
 
 from pulumi import automation as auto
 from pulumi.automation.errors import create_command_error
+from semver import VersionInfo
 
-_FINISHING = "The engine finishes what it is at, then this stops. Ctrl-C again stops it at once.\n"
-_STOPPED = "Stopped at once. The next mops up puts right what was left half done.\n"
+from modelops.core.interrupts import interrupts_held
 
 
 class EngineCommand(auto.PulumiCommand):
@@ -25,6 +22,13 @@ class EngineCommand(auto.PulumiCommand):
     doesn't hear of it: the first time it finishes what it is at, the second time it's killed.
     Either way KeyboardInterrupt is raised when it has ended.
     """
+
+    @classmethod
+    def of_version(cls, program: Path, version: VersionInfo) -> Self:
+        """Return the engine in a file whose version is known, so that it isn't asked for it."""
+        engine = cls.__new__(cls)
+        engine.command, engine.version = str(program), version
+        return engine
 
     def run(
         self,
@@ -38,25 +42,26 @@ class EngineCommand(auto.PulumiCommand):
 
         Raises:
             CommandError: if it failed.
-            KeyboardInterrupt: if it was interrupted.
+            KeyboardInterrupt: if it was interrupted, or something beside it was before.
         """
-        process = subprocess.Popen(
-            [self.command, "--non-interactive", *args],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=self._environment(additional_env),
-            encoding="utf-8",
-            process_group=0,
-        )
-        with process, _interrupts(process) as interrupts:
-            stdout = _Reader(process.stdout, on_output)
-            stderr = _Reader(process.stderr, on_error)
-            code = process.wait()
-            result = auto.CommandResult(stdout=stdout.text(), stderr=stderr.text(), code=code)
-        if interrupts:
-            raise KeyboardInterrupt
+        with interrupts_held() as interrupts:
+            interrupts.raise_if_any()
+            process = subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env=self._environment(additional_env),
+                encoding="utf-8",
+                process_group=0,
+            )
+            with process, interrupts.watching(process):
+                stdout = _Reader(process.stdout, on_output)
+                stderr = _Reader(process.stderr, on_error)
+                code = process.wait()
+                result = auto.CommandResult(stdout=stdout.text(), stderr=stderr.text(), code=code)
+            interrupts.raise_if_any()
         if code != 0:
             raise create_command_error(result)
         return result
@@ -88,29 +93,3 @@ class _Reader:
             self._lines.append(line.rstrip())
             if on_line is not None:
                 on_line(self._lines[-1])
-
-
-@contextmanager
-def _interrupts(process: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Keep SIGINT and SIGTERM from ending us meanwhile; what came is in the list."""
-    received: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) == 1:
-            sys.stderr.write(_FINISHING)
-            return
-        sys.stderr.write(_STOPPED)
-        # Its plugins are in groups of their own, and end with it.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

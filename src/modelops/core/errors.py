@@ -39,12 +39,27 @@ class NotThereError(ModelOpsError):
     exit_code = 4
 
 
+class HomeError(ModelOpsError):
+    """The folder that ModelOps keeps its own in can't be used."""
+
+    def __init__(self, folder: object, why: str) -> None:
+        super().__init__(
+            f"{folder} can't be used: {why}.",
+            hint="ModelOps keeps all that is its own there. Set MODELOPS_HOME to a folder that you "
+            "may write.",
+        )
+
+
 class EngineError(ModelOpsError):
     """The Pulumi engine couldn't be found or failed."""
 
 
 class ProviderError(ModelOpsError):
     """A provider plugin is missing, broken or can't do what was asked."""
+
+
+class SecretError(ModelOpsError):
+    """A secret isn't there, or can't be read."""
 
 
 class ProcessError(ModelOpsError):
@@ -55,8 +70,46 @@ class BundleError(ModelOpsError):
     """A bundle is invalid, can't be moved or isn't what its digest says."""
 
 
+class RegistryRefusalError(BundleError):
+    """A registry answered that it won't do what was asked.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class BundleFileError(BundleError):
     """A bundle's own files are invalid; the person who wrote them can mend it."""
+
+    exit_code = 2
+
+
+class BundleChangedError(BundleFileError):
+    """A bundle's file changed while it was packed or pushed."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"{path} was changed while the bundle was packed.",
+            hint="Do it again when nothing writes to the bundle's directory.",
+        )
+
+
+class BundleNotThereError(BundleError, NotThereError):
+    """A bundle, a tag or a repository isn't there, or there is no registry to look in."""
+
+    exit_code = 4
+
+
+class SignatureError(BundleError):
+    """A bundle isn't signed, or not by whom it should be."""
+
+
+class SigningKeyError(BundleError):
+    """A key can't be read, or isn't one that bundles are signed or checked with."""
 
     exit_code = 2
 
@@ -75,9 +128,20 @@ class ServiceError(ModelOpsError):
     """Simulations can't be run: no scheduler, no workers."""
 
 
+class ResultStoreError(ModelOpsError):
+    """Results of simulations can't be stored, listed or removed.
+
+    No result that is stored already is in danger; what isn't stored is simulated again.
+    """
+
+
 class JournalError(ModelOpsError):
     """The journal can't be read or written, or it contradicts what is replayed."""
 
 
 class RunFailedError(ModelOpsError):
     """The run ended without a result."""
+
+
+class RunStateError(ModelOpsError):
+    """The run is in a state in which what was asked for can't be done."""

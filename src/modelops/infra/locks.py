@@ -3,12 +3,16 @@
 import re
 import socket
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 import psutil
 
 # As the engine words it: `created by user@host (pid 123) at 2026-01-01T00:00:00Z`.
 _HOLDER = re.compile(r"created by (?P<user>.*)@(?P<host>.*) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
+# The engine notes whole seconds, and the start time that the system reports moves by a little when
+# its clock is set.
+_TOLERANCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,19 @@ class LockHolder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was an engine on this machine that has ended without giving up its lock."""
+        """Whether it was an engine on this machine that has ended without giving up its lock.
+
+        An engine that started after the lock was made isn't the one that made it: pids come back,
+        above all after a reboot.
+        """
         if self.host != socket.gethostname():
             return False
         try:
             process = psutil.Process(self.pid)
-            return "pulumi" not in process.name() or process.status() == psutil.STATUS_ZOMBIE
+            if "pulumi" not in process.name() or process.status() == psutil.STATUS_ZOMBIE:
+                return True
+            made = datetime.fromisoformat(self.since).timestamp()
+            return process.create_time() > made + _TOLERANCE_SECONDS
         except psutil.NoSuchProcess:
             return True
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from textwrap import indent
 from typing import Any
 
 import pulumi
@@ -18,9 +16,20 @@ from modelops.contracts import BindingOutputs
 from modelops.core.automation import Stack, open_workspace
 from modelops.core.errors import EngineError, ModelOpsError, NotThereError
 from modelops.core.naming import StackNaming
+from modelops.core.scratch import scratch_folder
 from modelops.core.settings import Home
-from modelops.infra.events import EngineLog, readable
+from modelops.infra.engine_errors import in_words
+from modelops.infra.events import EngineLog
 from modelops.infra.locks import LockHolder
+from modelops.infra.repair import (
+    TO_ASK,
+    TO_DELETE,
+    TO_MAKE,
+    is_broken_file,
+    repair,
+    require_space,
+)
+from modelops.infra.watching import watching
 from modelops.providers.base import Component, ProviderPlugin, StackPlan
 
 BINDINGS = "bindings"
@@ -34,24 +43,30 @@ def _ignore(_step: str) -> None:
 
 @dataclass(frozen=True)
 class StackResult:
-    """What an operation did: the engine's own count of resources by what became of them."""
+    """What an operation did: the engine's own count of resources by what became of them.
+
+    `was_cut_off`: an operation before it had been cut off while it made something.
+    """
 
     component: Component
     name: str
     changes: Mapping[str, int]
     bindings: BindingOutputs
     run_id: str | None = None
+    was_cut_off: bool = False
 
 
 @dataclass(frozen=True)
 class StackStatus:
-    """A stack as its state has it."""
+    """A stack as its state has it; a stack that is up has bindings."""
 
     component: Component
     name: str
     is_up: bool
     resources: Mapping[str, Mapping[str, Any]]
     run_id: str | None = None
+    urns: frozenset[str] = frozenset()
+    bindings: BindingOutputs | None = None
 
     @property
     def dead(self) -> tuple[str, ...]:
@@ -88,29 +103,43 @@ class PulumiStack:
         Raises:
             EngineError: with what the engine said.
         """
-        program = self._program(plan, provider, upstream)
+        program = self.program(plan, provider, upstream)
 
         def up(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
-            stack = Stack.open(self.name, workspace)
-            self._tag(stack)
-            stack.up(on_event=log)
+            stack = Stack(self.name, workspace)
+            try:
+                stack.up(on_event=log, refresh=provider.refreshes)
+            except auto.StackNotFoundError:
+                Stack.make(self.name, workspace)
+                self._tag(stack)
+                stack.up(on_event=log)
+            else:
+                # A stack may have been made and the one who made it killed before this.
+                if log.changes.get("create") and self._lacks_tags(stack):
+                    self._tag(stack)
+            if log.cut_off:
+                self._forget_cut_off(stack, log, on_step)
 
-        log = self._operate("couldn't be brought up", up, on_step, program)
+        with watching(provider, plan, on_step):
+            log = self._operate("couldn't be brought up", up, on_step, program)
         bindings = BindingOutputs.from_json(log.outputs[BINDINGS])
-        return StackResult(self.component, self.name, log.changes, bindings, self.run_id)
+        was_cut_off = bool(log.cut_off)
+        return StackResult(
+            self.component, self.name, log.changes, bindings, self.run_id, was_cut_off
+        )
 
     def preview(
         self, plan: StackPlan, provider: ProviderPlugin, upstream: Component | None
     ) -> Mapping[str, int]:
         """Return what `up` would do, by the engine's count; nothing is touched."""
-        program = self._program(plan, provider, upstream)
+        program = self.program(plan, provider, upstream)
 
         def preview(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
             try:
-                Stack.find(self.name, workspace).preview(on_event=log)
+                Stack(self.name, workspace).preview(on_event=log, refresh=provider.refreshes)
             except auto.StackNotFoundError:
                 # The engine previews stacks that exist; this one is there for the preview only.
-                stack = Stack.open(self.name, workspace)
+                stack = Stack.make(self.name, workspace)
                 try:
                     stack.preview(on_event=log)
                 finally:
@@ -124,10 +153,12 @@ class PulumiStack:
         Raises:
             NotThereError: if it isn't up.
         """
-        outputs = json.loads(self._ask("stack", "output", "--json"))
-        if BINDINGS not in outputs:
+        # Asked for outputs alone, the engine derives its key from the passphrase first, which takes
+        # longer than all the rest.
+        bindings = self.status().bindings
+        if bindings is None:
             raise self._not_up()
-        return BindingOutputs.from_json(outputs[BINDINGS])
+        return bindings
 
     def status(self) -> StackStatus:
         """Return the stack's resources as the state has them."""
@@ -136,16 +167,18 @@ class PulumiStack:
         except NotThereError:
             return StackStatus(self.component, self.name, False, {}, self.run_id)
         all_of = deployment.get("resources") or []
-        resources = {
-            item["urn"].rsplit("::", 1)[-1]: item.get("outputs", {})
-            for item in all_of
-            if item.get("custom") and not item["type"].startswith("pulumi:")
-        }
-        is_up = any(
-            item["type"] == "pulumi:pulumi:Stack" and BINDINGS in item.get("outputs", {})
-            for item in all_of
+        resources = _by_name(
+            item for item in all_of if item.get("custom") and not item["type"].startswith("pulumi:")
         )
-        return StackStatus(self.component, self.name, is_up, resources, self.run_id)
+        handed_on = [
+            item["outputs"][BINDINGS]
+            for item in all_of
+            if item["type"] == "pulumi:pulumi:Stack" and BINDINGS in item.get("outputs", {})
+        ]
+        urns = frozenset(item["urn"] for item in all_of)
+        bindings = BindingOutputs.from_json(handed_on[0]) if handed_on else None
+        is_up = bindings is not None
+        return StackStatus(self.component, self.name, is_up, resources, self.run_id, urns, bindings)
 
     def refresh(self) -> StackStatus:
         """Look at every resource and note in the state what is found.
@@ -155,7 +188,7 @@ class PulumiStack:
         """
 
         def refresh(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
-            Stack.find(self.name, workspace).refresh(on_event=log)
+            Stack(self.name, workspace).refresh(on_event=log)
 
         self._operate("can't be refreshed", refresh)
         return self.status()
@@ -167,16 +200,19 @@ class PulumiStack:
         """
 
         def destroy(workspace: auto.LocalWorkspace, log: EngineLog) -> None:
-            Stack.find(self.name, workspace).destroy(on_event=log, remove=True)
+            Stack(self.name, workspace).destroy_and_remove(log)
 
         try:
-            return self._operate("couldn't be taken down", destroy, on_step).changes
+            what = "couldn't be taken down"
+            return self._operate(what, destroy, on_step, space=TO_DELETE).changes
         except NotThereError:
             return {}
 
-    def _program(
+    def program(
         self, plan: StackPlan, provider: ProviderPlugin, upstream: Component | None
     ) -> Callable[[], Any]:
+        """Return the stack's inline program, as the engine runs it."""
+
         async def program() -> None:
             try:
                 await declare()
@@ -188,7 +224,9 @@ class PulumiStack:
         async def declare() -> None:
             known = BindingOutputs()
             if upstream is not None:
-                reference = pulumi.StackReference(self._naming.stack_reference(upstream))
+                organization = pulumi.get_organization()
+                name = self._naming.stack_reference(upstream, organization)
+                reference = pulumi.StackReference(name)
                 details = await reference.get_output_details(BINDINGS)
                 if details.value is None:
                     raise NotThereError(
@@ -201,8 +239,25 @@ class PulumiStack:
 
         return program
 
+    def _forget_cut_off(self, stack: Stack, log: EngineLog, on_step: Callable[[str], None]) -> None:
+        """Clear the notes of what an engine was killed over, now that it has been made whole.
+
+        The engine keeps them until a person answers it on a terminal. Importing a state clears
+        them; secrets stay encrypted on the way.
+        """
+        workspace = stack.workspace
+        folder, variables = workspace.work_dir, workspace.env_vars
+        for command in ("export", "import"):
+            arguments = ["stack", command, "--file", "state.json", "--stack", self.name]
+            workspace.pulumi_command.run(arguments, folder, variables)
+        for name in log.cut_off:
+            on_step(f"clear the note that making {name} was cut off")
+
+    def _lacks_tags(self, stack: Stack) -> bool:
+        return self.run_id is not None and ENV_TAG not in stack.list_tags()
+
     def _tag(self, stack: Stack) -> None:
-        if self.run_id is not None and ENV_TAG not in stack.list_tags():
+        if self.run_id is not None:
             stack.set_tag(RUN_TAG, self.run_id)
             # Last: with it the stack is found as one of the environment's runs.
             stack.set_tag(ENV_TAG, self._naming.env)
@@ -213,32 +268,67 @@ class PulumiStack:
         operation: Callable[[auto.LocalWorkspace, EngineLog], None],
         on_step: Callable[[str], None] = _ignore,
         program: Callable[[], Any] | None = None,
+        space: int = TO_MAKE,
     ) -> EngineLog:
-        """Run an operation and return what the engine told; a dead engine's lock is cleared."""
+        """Run an operation and return what the engine told.
+
+        A dead engine's lock is cleared, and files that a full disk cut off are mended, once.
+        """
+        require_space(self._home, space)
         with self._workspace(program) as workspace, self._engine_errors(what, on_step) as log:
             try:
                 operation(workspace, log)
-            except auto.ConcurrentUpdateError as error:
-                holders = LockHolder.all_in(str(error))
-                if not holders or not all(holder.is_gone for holder in holders):
+            except auto.CommandError as error:
+                if not self._clear(error, workspace, on_step):
                     raise
-                on_step(f"clear the lock that {holders[0]} left behind")
-                Stack.find(self.name, workspace).cancel()
+                log.clear()
                 operation(workspace, log)
         return log
 
+    def _clear(
+        self,
+        error: auto.CommandError,
+        workspace: auto.LocalWorkspace,
+        on_step: Callable[[str], None],
+    ) -> bool:
+        """Clear what stands in the way and needn't; return whether there was something."""
+        if isinstance(error, auto.ConcurrentUpdateError):
+            holders = LockHolder.all_in(str(error))
+            if not holders or not all(holder.is_gone for holder in holders):
+                return False
+            on_step(f"clear the lock that {holders[0]} left behind")
+            Stack(self.name, workspace).cancel()
+            return True
+        if not is_broken_file(str(error)):
+            return False
+        mended = repair(self._home, self._naming.project(self.component), self.name)
+        for line in mended:
+            on_step(line)
+        return bool(mended)
+
     def _ask(self, *arguments: str) -> str:
         """Return what the engine says to a question about the stack."""
-        with self._workspace() as workspace, self._engine_errors("can't be read"):
-            command = [*arguments, "--stack", self.name]
-            answer = workspace.pulumi_command.run(command, workspace.work_dir, workspace.env_vars)
-        return str(answer.stdout)
+
+        def ask() -> str:
+            with self._workspace() as workspace, self._engine_errors("can't be read"):
+                command = [*arguments, "--stack", self.name]
+                folder, variables = workspace.work_dir, workspace.env_vars
+                return str(workspace.pulumi_command.run(command, folder, variables).stdout)
+
+        try:
+            return ask()
+        except EngineError as error:
+            project = self._naming.project(self.component)
+            if not is_broken_file(str(error)) or not repair(self._home, project, self.name):
+                raise
+            return ask()
 
     @contextmanager
     def _workspace(self, program: Callable[[], Any] | None = None) -> Iterator[auto.LocalWorkspace]:
         project = self._naming.project(self.component)
-        with tempfile.TemporaryDirectory(prefix="mops-") as folder:
-            yield open_workspace(self._home, project, Path(folder), program)
+        require_space(self._home, TO_ASK)
+        with scratch_folder(self._home) as folder:
+            yield open_workspace(self._home, project, folder, program, self.name)
 
     @contextmanager
     def _engine_errors(
@@ -259,8 +349,7 @@ class PulumiStack:
         except auto.CommandError as error:
             if self._raised is not None:
                 raise self._raised from None
-            said = log.errors or readable(str(error))
-            raise EngineError(f"{self.name} {what}:\n{indent(said, '  ')}") from error
+            raise in_words(f"{self.name} {what}", error, self._home, log.errors) from error
 
     def _not_up(self) -> NotThereError:
         command = f"{self.component} up"
@@ -270,22 +359,13 @@ class PulumiStack:
         return NotThereError(f"{self.name} isn't up.", hint=hint)
 
 
-def run_ids(naming: StackNaming, home: Home) -> tuple[str, ...]:
-    """Return the run-ids of all adaptive stacks of the environment, in order.
-
-    Raises:
-        EngineError: with what the engine said.
-    """
-    project = naming.project(Component.ADAPTIVE)
-    with tempfile.TemporaryDirectory(prefix="mops-") as folder:
-        workspace = open_workspace(home, project, Path(folder))
-        try:
-            all_tags = [workspace.list_tags(item.name) for item in workspace.list_stacks()]
-        except auto.CommandError as error:
-            raise EngineError(
-                f"The runs' stacks can't be listed:\n{readable(str(error))}"
-            ) from error
-    found = [
-        tags[RUN_TAG] for tags in all_tags if tags.get(ENV_TAG) == naming.env and RUN_TAG in tags
-    ]
-    return tuple(sorted(found))
+def _by_name(items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return resources' outputs by name; where kinds share a name, by `Kind/name`."""
+    named = [(item["urn"].rsplit("::", 1)[-1], item) for item in items]
+    shared = Counter(name for name, _ in named)
+    return {
+        name if shared[name] == 1 else f"{item['type'].rsplit(':', 1)[-1]}/{name}": item.get(
+            "outputs", {}
+        )
+        for name, item in named
+    }

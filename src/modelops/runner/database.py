@@ -1,29 +1,71 @@
 """The journal's connection: one, kept, to SQLite or PostgreSQL."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import stamina
 from sqlalchemy import event
 
 from modelops.core.errors import JournalError
-from modelops.runner import schema
+from modelops.runner import migration
+from modelops.runner.volumes import network_volume
 
 _BUSY_TIMEOUT = 30.0
 """Seconds that SQLite waits for another writer before it gives up."""
+# A network that drops packets says nothing: the system finds out after about a minute.
+_POSTGRES_PARAMETERS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+_SILENT = logging.NullHandler()
+
+_T = TypeVar("_T")
+
+
+class JournalLostError(JournalError):
+    """The connection to the journal broke; what was written is there."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What to do when the connection breaks.
+
+    Attributes:
+        seconds: how long to try for another one.
+        is_over: whether to stop trying before that.
+        on_lost: is told, once, why the connection broke.
+        on_back: is told when there is another one.
+    """
+
+    seconds: float = 0.0
+    is_over: Callable[[], bool] = lambda: False
+    on_lost: Callable[[str], None] = lambda _reason: None
+    on_back: Callable[[], None] = lambda: None
+
+
+NO_PATIENCE = Patience()
 
 
 class Database:
     """One connection to the journal's database, with transactions to read or to write.
 
-    It belongs to one thread at a time. No error that it raises shows a password.
+    It belongs to one thread at a time. No error that it raises shows a password. After a connection
+    broke, the next transaction takes another one.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: Patience = NO_PATIENCE) -> None:
         self._url = _parse(url)
         self._engine = _engine(self._url)
+        self._patience = patience
         self._connection: sa.Connection | None = None
+        self._is_open = False
 
     @property
     def label(self) -> str:
@@ -31,15 +73,21 @@ class Database:
         return self._url.set(query={}).render_as_string(hide_password=True)
 
     def connect(self) -> None:
-        """Connect, and make the tables that aren't there yet.
+        """Connect, and make the tables, or bring them to this version.
 
         Raises:
-            JournalError: if the database can't be reached.
+            JournalError: if the database can't be reached, lies where several machines may write to
+                a file, or was written by a newer version.
         """
+        self._refuse_network_volume()
         try:
             self._connection = self._engine.connect()
-            with self.transaction(writing=True) as connection:
-                schema.metadata.create_all(connection)
+            self._is_open = True
+            with self.transaction(writing=False) as connection:
+                is_current = migration.is_current(connection)
+            if not is_current:
+                with self.transaction(writing=True) as connection:
+                    migration.prepare(connection)
         except JournalError:
             self.close()
             raise
@@ -52,21 +100,95 @@ class Database:
         """Give the connection inside a transaction, which an exception rolls back.
 
         Raises:
+            JournalLostError: if the connection breaks, or can't be had again. Whether a commit that
+                was under way was done isn't known.
             JournalError: if the database refuses; IntegrityError passes through.
         """
-        if self._connection is None:
-            raise JournalError("The journal is closed.")
-        self._connection.execution_options(modelops_writing=writing)
+        connection = self._connected()
+        connection.execution_options(modelops_writing=writing)
         try:
-            with self._connection.begin():
-                yield self._connection
+            with connection.begin():
+                yield connection
         except sa.exc.IntegrityError:
             raise
         except sa.exc.SQLAlchemyError as error:
+            if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+                raise self._lost(error) from None
             raise self._error("can't be used", error) from None
+
+    def lasting(self, work: Callable[[], _T]) -> _T:
+        """Return what `work` returns; when the connection breaks, take another and do it again.
+
+        All of it is done again, so it must be whole transactions, and the same after the first of
+        them has been committed as before.
+
+        Raises:
+            JournalLostError: if there is no connection for as long as the patience lasts; from then
+                on nothing waits any more.
+        """
+        try:
+            return work()
+        except JournalLostError as lost:
+            if not self._patience.seconds:
+                raise
+            self._patience.on_lost(lost.message)
+        # Who is patient says by themselves what they wait for.
+        logging.getLogger("stamina").addHandler(_SILENT)
+        patience, seconds = self._patience, self._patience.seconds
+        try:
+            for attempt in stamina.retry_context(
+                on=lambda error: isinstance(error, JournalLostError) and not patience.is_over(),
+                attempts=None,
+                timeout=seconds,
+                wait_max=2.0,
+                wait_jitter=0.5,
+            ):
+                with attempt:
+                    result = work()
+        except JournalLostError as error:
+            self._patience = NO_PATIENCE
+            what = "The run was ended" if patience.is_over() else f"Tried for {seconds:.0f} s"
+            raise JournalLostError(
+                f"{error.message} {what}.",
+                hint="Bring the database back (mops infra up), then start the run again: it goes "
+                "on from the journal.",
+            ) from None
+        patience.on_back()
+        return result
 
     def close(self) -> None:
         """Close the connection. May be called twice."""
+        self._is_open = False
+        self._drop()
+
+    def _refuse_network_volume(self) -> None:
+        path = self._url.database
+        if self._url.get_backend_name() != "sqlite" or not path or path.startswith(":"):
+            return
+        kind = network_volume(Path(path))
+        if kind is not None:
+            raise JournalError(
+                f"The journal {self.label} lies on a network volume ({kind}), where SQLite can't "
+                "keep two machines from writing at once.",
+                hint="Keep it on a disk of this machine, or use PostgreSQL.",
+            )
+
+    def _connected(self) -> sa.Connection:
+        if not self._is_open:
+            raise JournalError("The journal is closed.")
+        if self._connection is None:
+            try:
+                self._connection = self._engine.connect()
+            except sa.exc.OperationalError as error:
+                raise self._lost(error) from None
+        return self._connection
+
+    def _lost(self, error: sa.exc.SQLAlchemyError) -> JournalLostError:
+        self._drop()
+        described = self._error("can't be reached", error)
+        return JournalLostError(described.message, hint=described.hint)
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -108,8 +230,9 @@ def _engine(url: sa.URL) -> sa.Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+    parameters = {k: v for k, v in _POSTGRES_PARAMETERS.items() if k not in url.query}
     try:
-        return sa.create_engine(url)
+        engine = sa.create_engine(url, connect_args=parameters)
     except ModuleNotFoundError as error:
         raise JournalError(
             f"PostgreSQL needs the package {error.name}, which isn't installed.",
@@ -120,6 +243,14 @@ def _engine(url: sa.URL) -> sa.Engine:
             f"There is no database driver {url.drivername!r}.",
             hint="Leave the driver out of DATABASE_URL: postgresql://user:password@host/name.",
         ) from None
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _begin_postgres(connection: sa.Connection) -> None:
+    # As on SQLite: what is read in one transaction is of one moment.
+    if not connection.get_execution_options().get("modelops_writing", False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

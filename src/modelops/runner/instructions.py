@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelops.contracts import SimFailure, SimReturn, TrialResult, UniqueParameterSet
+from modelops.contracts import Outputs, SimFailure, SimReturn, TrialResult, UniqueParameterSet
 from modelops.runner.records import Trial, TrialOutcome
 
 
@@ -34,7 +34,35 @@ class TrialEvaluated:
     failure: SimFailure | None = None
 
 
-Event = Asked | SimulationFinished | TrialEvaluated
+@dataclass(frozen=True)
+class PauseWanted:
+    """Somebody wants the run to pause: nothing new is to be started."""
+
+
+@dataclass(frozen=True)
+class ResumeWanted:
+    """Somebody wants the run to go on."""
+
+
+@dataclass(frozen=True)
+class CancelWanted:
+    """Somebody wants the run to end as it is."""
+
+
+@dataclass(frozen=True)
+class TimeIsUp:
+    """The run has taken as long as it may."""
+
+
+Event = (
+    Asked
+    | SimulationFinished
+    | TrialEvaluated
+    | PauseWanted
+    | ResumeWanted
+    | CancelWanted
+    | TimeIsUp
+)
 
 
 @dataclass(frozen=True)
@@ -61,18 +89,23 @@ class Submit:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Compare the replicates' tables with the targets and answer with `TrialEvaluated`."""
+    """Compare the replicates' outputs with the targets and answer with `TrialEvaluated`."""
 
     trial: int
-    replicates: tuple[Mapping[str, bytes], ...]
+    replicates: tuple[Outputs, ...]
 
 
 @dataclass(frozen=True)
 class RecordResult:
-    """Write to the journal how this trial ended."""
+    """Write to the journal how this trial ended.
+
+    Attributes:
+        place: as which one the algorithm is told of it, from 0; None in order of number.
+    """
 
     trial: int
     outcome: TrialOutcome
+    place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +116,27 @@ class Tell:
 
 
 @dataclass(frozen=True)
+class RecordPause:
+    """Write to the journal that the run is paused: nothing is under way."""
+
+
+@dataclass(frozen=True)
+class RecordResume:
+    """Write to the journal that the run goes on."""
+
+
+@dataclass(frozen=True)
 class Stop:
-    """The run is over; `message` says why it failed, and is empty if it didn't."""
+    """The run is over; `message` says why, and is empty if all was asked and told.
+
+    What is under way when a run is cancelled is to be cancelled too.
+    """
 
     failed: bool
     message: str = ""
+    cancelled: bool = False
 
 
-Instruction = Ask | RecordAsk | Submit | Evaluate | RecordResult | Tell | Stop
+Instruction = (
+    Ask | RecordAsk | Submit | Evaluate | RecordResult | Tell | RecordPause | RecordResume | Stop
+)

@@ -2,12 +2,15 @@
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 
 from modelops.contracts import TrialStatus
+from modelops.core import logs
+from modelops.runner.progress import RunState
 from modelops.runner.records import TrialOutcome
+from modelops.services.profile import Profile
 
 _PROGRESS_SECONDS = 10.0
 _TAIL_LINES = 30
@@ -21,16 +24,24 @@ def log_to_stderr(run_id: str) -> None:
         f"%(asctime)sZ %(levelname)s run_id={run_id} %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("modelops").setLevel(logging.INFO)
+    logs.log_to_stderr(formatter, run_id)
+    # What is tried again is told by who tries it.
+    logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 def log_event(event: str, level: int = logging.INFO, /, **values: object) -> None:
     """Write a line of an event and its values; None is left out."""
-    words = [f"{key}={_word(value)}" for key, value in values.items() if value is not None]
-    _log.log(level, "%s", " ".join([event, *words]))
+    said = {key: value for key, value in values.items() if value is not None}
+    words = [f"{key}={_word(value)}" for key, value in said.items()]
+    extra = {logs.VALUES: {"event": event, **said}}
+    _log.log(level, "%s", " ".join([event, *words]), extra=extra)
+
+
+def log_profile(profile: Profile) -> None:
+    """Write a line for each part of the time of a run's simulations, in seconds."""
+    for name, part in profile.summary().items():
+        values = {item.name: f"{getattr(part, item.name):.4g}" for item in fields(part)}
+        log_event("profile", part=name, simulations=profile.count, **values)
 
 
 class RunLog:
@@ -44,9 +55,15 @@ class RunLog:
         self._failed = 0
         self._best: tuple[float, int] | None = None
 
-    def resumed(self, asked: int, ended: int) -> None:
+    def resumed(self, asked: int, ended: int, restored: int) -> None:
         """Log how much of the run is replayed from the journal."""
-        log_event("resume", replayed_trials=ended, asked_trials=asked, n_trials=self._n_trials)
+        log_event(
+            "resume",
+            replayed_trials=ended,
+            asked_trials=asked,
+            restored_trials=restored or None,
+            n_trials=self._n_trials,
+        )
 
     def trial_ended(self, trial: int, outcome: TrialOutcome) -> None:
         """Log a failure with the tail of what the model wrote; else progress if it's time."""
@@ -69,6 +86,13 @@ class RunLog:
         if self._clock() - self._last_progress >= _PROGRESS_SECONDS:
             self._last_progress = self._clock()
             self.progress("progress")
+
+    def turned(self, state: RunState) -> None:
+        """Log what became of the run, as somebody wanted it."""
+        log_event(str(state), ended_trials=self._ended)
+
+    def wrote(self, seconds: float) -> None:
+        """Log nothing: that happens many times a second."""
 
     def progress(self, event: str) -> None:
         """Log how many trials ended since this runner started, and the best of them."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Self
 
 from modelops.contracts import RunPlan
+from modelops.contracts.lifecycle import REDACTED
 from modelops.core.errors import SpecError, UsageError
 from modelops.core.naming import check_dns_label
+from modelops.core.secret_files import secret_variable
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,22 @@ class RunRequest:
 class RunEnvironment:
     """What infrastructure tells the runner, by environment variables of the same names.
 
+    A secret one may lie in a file instead: then the variable's name ends in _FILE, and its value
+    is the file's path.
+
     Attributes:
         dask_scheduler: the scheduler's address.
         database_url: the journal's database; it may hold a password and is never printed.
         object_store_url: where results go, an fsspec URL.
         modelops_bundle_registry: where bundles come from.
+        secret: the names of the variables whose values came from files.
     """
 
     dask_scheduler: str
     database_url: str = field(repr=False)
     object_store_url: str
     modelops_bundle_registry: str
+    secret: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -76,16 +83,31 @@ class RunEnvironment:
 
         Raises:
             UsageError: that names all that are missing.
+            SecretError: if the file of one can't be read or is empty.
         """
-        names = {item.name: item.name.upper() for item in fields(cls)}
-        missing = [variable for variable in names.values() if not environ.get(variable)]
+        secrets = {name: secret_variable(environ, name) for name in _variables()}
+        found = {name: secrets[name] or environ.get(name) for name in secrets}
+        missing = [name for name, value in found.items() if not value]
         if missing:
             raise UsageError(
                 f"The environment lacks {', '.join(missing)}.",
                 hint="`mops adaptive up` sets them from the workspace's bindings.",
             )
-        return cls(**{name: environ[variable] for name, variable in names.items()})
+        return cls(
+            **{name.lower(): value for name, value in found.items() if value},
+            secret=frozenset(name for name, value in secrets.items() if value),
+        )
 
     def variables(self) -> dict[str, str]:
-        """Return the variables; DATABASE_URL with its password, so only for a RunContext."""
-        return {item.name.upper(): getattr(self, item.name) for item in fields(self)}
+        """Return the variables for a RunContext: of those from files no value is there.
+
+        DATABASE_URL may hold a password if it came as it is.
+        """
+        return {
+            name: REDACTED if name in self.secret else getattr(self, name.lower())
+            for name in _variables()
+        }
+
+
+def _variables() -> tuple[str, ...]:
+    return tuple(item.name.upper() for item in fields(RunEnvironment) if item.name != "secret")

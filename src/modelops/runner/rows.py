@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelops.contracts import RunPlan, TrialStatus, UniqueParameterSet
-from modelops.runner.progress import RunProgress, RunState, RunSummary
-from modelops.runner.records import Trial, TrialOutcome, TrialRecord
+from modelops.runner.progress import RunProgress, RunState, RunSummary, Wanted, seen_state
+from modelops.runner.records import EndedTrial, Trial, TrialOutcome, TrialRecord
 from modelops.runner.schema import results, runs, trials
 
 _COMPLETED = TrialStatus.COMPLETED.value
@@ -72,16 +72,16 @@ def trial_row(run_id: str, trial: Trial) -> dict[str, Any]:
         "param_id": trial.parameters.param_id,
         "params": _json(dict(trial.parameters.params)),
         "seeds": _json(list(trial.seeds)),
+        "told": trial.told,
     }
 
 
-def result_row(
-    run_id: str, number: int, outcome: TrialOutcome, now: datetime.datetime
-) -> dict[str, Any]:
+def result_row(run_id: str, ended: EndedTrial) -> dict[str, Any]:
     """Return the row of a trial that ended."""
+    outcome = ended.outcome
     return {
         "run_id": run_id,
-        "trial": number,
+        "trial": ended.number,
         "status": outcome.status.value,
         "loss": outcome.loss,
         "parts": _json(dict(outcome.parts)),
@@ -90,14 +90,16 @@ def result_row(
         "message": outcome.message.replace("\0", "\\0"),
         "details": outcome.details.replace("\0", "\\0"),
         "seconds": outcome.seconds,
-        "ended_at": now,
+        "ended_at": ended.ended_at,
+        "place": ended.place,
     }
 
 
 def trial_record(row: Any) -> TrialRecord:
     """Return the record of a row of SELECT_TRIALS."""
     parameters = UniqueParameterSet(json.loads(row.params), row.param_id, row.trial)
-    return TrialRecord(Trial(parameters, tuple(json.loads(row.seeds))), _outcome(row))
+    trial = Trial(parameters, tuple(json.loads(row.seeds)), row.told)
+    return TrialRecord(trial, _outcome(row), row.ended_at, row.place)
 
 
 def run_summary(row: Any) -> RunSummary:
@@ -117,15 +119,29 @@ def run_progress(row: Any, best: Any, recent: int, now: datetime.datetime) -> Ru
     )
 
 
+def wanted_of(row: Any) -> Wanted:
+    """Return what is wanted of a row's run: that it runs, unless somebody said otherwise."""
+    return Wanted.RUNNING if row.wanted is None else Wanted(row.wanted)
+
+
+def is_settled(row: Any) -> bool:
+    """Return whether another start of a row's run would change nothing."""
+    ended = RunState(row.state) in (RunState.FINISHED, RunState.CANCELLED)
+    return ended or bool(row.is_settled)
+
+
 def _summary(row: Any) -> dict[str, Any]:
     plan = json.loads(row.plan)
     same = ("run_id", "asked", "completed", "failed", "best_loss", "message")
-    moments = ("created_at", "started_at", "finished_at")
+    moments = ("created_at", "started_at", "finished_at", "wanted_at")
+    wanted = wanted_of(row)
     return {
-        **{name: getattr(row, name) for name in (*same, *moments)},
+        **{name: getattr(row, name) for name in (*same, *moments, "wanted_by")},
         "algorithm": plan["algorithm"],
         "n_trials": plan["n_trials"],
-        "state": RunState(row.state),
+        "state": seen_state(RunState(row.state), wanted),
+        "is_settled": is_settled(row),
+        "wanted": wanted,
     }
 
 

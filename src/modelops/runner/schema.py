@@ -1,4 +1,7 @@
-"""The journal's tables. They hold the same on SQLite and on PostgreSQL."""
+"""The journal's tables. They hold the same on SQLite and on PostgreSQL.
+
+Whatever changes here is a step in `migrations` too, by which journals that are there get it.
+"""
 
 import datetime
 from typing import Any
@@ -41,6 +44,11 @@ runs = sa.Table(
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("started_at", UtcTime, nullable=False),
     sa.Column("finished_at", UtcTime),
+    # Whether another start of a run that ended would change nothing.
+    sa.Column("is_settled", sa.Boolean),
+    sa.Column("wanted", sa.String(16)),
+    sa.Column("wanted_at", UtcTime),
+    sa.Column("wanted_by", sa.Text),
 )
 
 trials = sa.Table(
@@ -52,6 +60,8 @@ trials = sa.Table(
     sa.Column("params", sa.Text, nullable=False),
     # Seeds are uint64, which no integer column holds on both databases: a JSON list.
     sa.Column("seeds", sa.Text, nullable=False),
+    # How many trials the algorithm had been told before; nothing where that follows from the plan.
+    sa.Column("told", sa.Integer),
 )
 
 results = sa.Table(
@@ -68,6 +78,30 @@ results = sa.Table(
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("ended_at", UtcTime, nullable=False),
+    # As which one the algorithm was told of it; nothing where that follows from the plan.
+    sa.Column("place", sa.Integer),
     sa.ForeignKeyConstraint(["run_id", "trial"], [trials.c.run_id, trials.c.trial]),
     sa.Index("modelops_results_by_loss", "run_id", "status", "loss"),
+)
+
+leases = sa.Table(
+    "modelops_leases",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey(runs.c.run_id), primary_key=True),
+    # One more with each runner that takes the run over; a writer with an older one is refused.
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    # By the database's clock.
+    sa.Column("expires_at", UtcTime, nullable=False),
+)
+
+snapshots = sa.Table(
+    "modelops_snapshots",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey(runs.c.run_id), primary_key=True),
+    # How many trials the algorithm had been asked for and told when its state was taken.
+    sa.Column("asked", sa.Integer, nullable=False),
+    sa.Column("told", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("state", sa.LargeBinary, nullable=False),
 )

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from modelops.core.near_miss import did_you_mean, near_miss
+from modelops.spec.constraints import constraint_findings
 from modelops.spec.models import Algorithm, Entrypoint, Parameters, RuntimeBody, RuntimeSpec
+from modelops.spec.models.providers import LOCAL
 from modelops.spec.not_yet import unsupported
 from modelops.spec.problems import Finding, SpecPath, list_words
 
@@ -19,7 +21,13 @@ def check(spec: RuntimeSpec) -> list[Finding]:
     Looks at the spec alone; whether a bundle's directory exists is the compiler's to say.
     """
     body = spec.spec
-    findings = [*_registry(body), *_worker_groups(body), *unsupported(spec)]
+    findings = [
+        *_registry(body),
+        *_object_store(spec),
+        *_databases(body),
+        *_worker_groups(body),
+        *unsupported(spec),
+    ]
     for name, algorithm in body.algorithms.items():
         at = ("spec", "algorithms", name)
         if len(name) > _MAX_ALGORITHM_NAME:
@@ -27,14 +35,16 @@ def check(spec: RuntimeSpec) -> list[Finding]:
             findings.append(Finding(at, f"{message}; run-ids begin with it", at_key=True))
         findings += _references(body, algorithm, (*at, "bindings"))
         findings += _counts(algorithm, at)
+        findings += _cost(body, algorithm, (*at, "limits", "max_cost"))
         findings += _entrypoint(algorithm.entrypoint, (*at, "entrypoint"))
+        findings += constraint_findings(algorithm.entrypoint, (*at, "entrypoint"))
     return findings
 
 
 def misspelt_options(spec: RuntimeSpec) -> list[Finding]:
     """Return options of algorithms that are one of the run's own parameters, misspelt.
 
-    An algorithm's own options can't be known here, so only what is very near counts.
+    The algorithm may have an option that is called alike, so only what is very near counts.
     """
     own = list(Parameters.model_fields)
     return [
@@ -60,6 +70,58 @@ def _registry(body: RuntimeBody) -> Iterator[Finding]:
     elif registry.class_ != "external" and not registry.managed:
         message = "a registry that isn't managed needs `class: external` and its url"
         yield Finding((*at, "managed"), message)
+    if registry.class_ != "distribution":
+        for key, written in (("auth", registry.auth), ("tls", registry.tls)):
+            if written:
+                message = f"only a registry of `class: distribution` has {key}"
+                yield Finding((*at, key), message, "Remove the key, or write that class.")
+    if registry.url is not None and _has_user(registry.url):
+        message = "the url holds a user or a password, which don't belong into this file"
+        suggestion = (
+            "Write the host alone, and log in with `docker login HOST`; or set "
+            "MODELOPS_BUNDLE_REGISTRY_USERNAME and MODELOPS_BUNDLE_REGISTRY_PASSWORD_FILE."
+        )
+        # At the key: the value isn't to be shown.
+        yield Finding((*at, "url"), message, suggestion, at_key=True)
+
+
+def _has_user(url: str) -> bool:
+    """Return whether anything stands before an @ in the host's part of a URL."""
+    return "@" in url.partition("://")[2] if "://" in url else "@" in url
+
+
+def _object_store(spec: RuntimeSpec) -> Iterator[Finding]:
+    at = ("spec", "objectStore")
+    body, store = spec.spec, spec.spec.object_store
+    if store.managed:
+        return
+    # With --provider local, a store that is there already is tried out with a folder instead.
+    is_local = body.provider.name == LOCAL and store.class_ is None and spec.instead_of is None
+    if is_local or store.class_ == "local-dir":
+        message = "a folder is always managed: it is made, and `mops down` keeps it"
+        suggestion = "Remove the key; `bucket` names the folder."
+        yield Finding((*at, "managed"), message, suggestion)
+    elif store.bucket is None:
+        message = "an object store that isn't managed needs its bucket"
+        yield Finding((*at, "bucket"), message, missing=True)
+
+
+def _databases(body: RuntimeBody) -> Iterator[Finding]:
+    for name, database in body.databases.items():
+        at = ("spec", "databases", name)
+        made = (("size", database.size), ("containerized", database.containerized))
+        if database.external is not None:
+            for key in (key for key, written in made if written):
+                message = "a database that is there already isn't made by this spec"
+                yield Finding((*at, key), message, "Remove the key.")
+            continue
+        if not database.managed:
+            message = "a database that isn't managed needs `external: {urlFrom: SECRET}`"
+            yield Finding((*at, "managed"), message)
+        if database.engine == "sqlite":
+            for key in (key for key, written in made if written):
+                message = "sqlite is a file, not a server; this is for `engine: postgres`"
+                yield Finding((*at, key), message, "Remove the key.")
 
 
 def _worker_groups(body: RuntimeBody) -> Iterator[Finding]:
@@ -67,6 +129,9 @@ def _worker_groups(body: RuntimeBody) -> Iterator[Finding]:
         if group.min > group.max:
             message = f"max must be at least min, which is {group.min}"
             yield Finding(("spec", "workerGroups", name, "max"), message)
+        if group.gpu is not None and group.profile == "cpu":
+            message = "a group that has `gpu` has the profile gpu"
+            yield Finding(("spec", "workerGroups", name, "profile"), message)
 
 
 def _references(body: RuntimeBody, algorithm: Algorithm, at: SpecPath) -> Iterator[Finding]:
@@ -89,6 +154,18 @@ def _counts(algorithm: Algorithm, at: SpecPath) -> Iterator[Finding]:
     if failures >= 1 and not float(failures).is_integer():
         message = "from 1 on, max_failures is a count of trials: a whole number"
         yield Finding((*at, "limits", "max_failures"), message)
+
+
+def _cost(body: RuntimeBody, algorithm: Algorithm, at: SpecPath) -> Iterator[Finding]:
+    cost, workers = algorithm.limits.max_cost, algorithm.bindings.workers
+    group = body.worker_groups.get(workers)
+    if cost is None or group is None:
+        return
+    if cost == 0:
+        yield Finding(at, "nothing can be run for 0 dollars", "Leave it out for no limit.")
+    elif group.price is None:
+        message = f"what a run costs isn't known: spec.workerGroups.{workers} has no price"
+        yield Finding(at, message, "Write there what one replica costs in an hour: `price: 0.40`.")
 
 
 def _entrypoint(entrypoint: Entrypoint, at: SpecPath) -> Iterator[Finding]:

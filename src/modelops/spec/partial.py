@@ -1,12 +1,12 @@
 """Checking what is valid of an invalid spec, so that all problems of a file are shown at once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from modelops.spec.checks import check, misspelt_options
+from modelops.spec.checks import check
 from modelops.spec.models import RuntimeSpec
 from modelops.spec.problems import Finding, SpecPath, SpecProblem
 from modelops.spec.tree import Tree
@@ -22,8 +22,10 @@ _STAND_INS: dict[SpecPath, Any] = {
 _DECLARATIONS = ("workerGroups", "databases")
 
 
-def check_valid_parts(tree: Tree, error: ValidationError) -> list[SpecProblem]:
-    """Return what the checks of a valid spec find once the invalid parts are left out.
+def check_valid_parts(
+    tree: Tree, error: ValidationError, more: Callable[[RuntimeSpec], list[Finding]]
+) -> list[SpecProblem]:
+    """Return what the checks of a valid spec, and `more` of them, find in the valid parts.
 
     What depends on a part that was left out isn't reported: it may be wrong only for that.
     """
@@ -50,8 +52,10 @@ def check_valid_parts(tree: Tree, error: ValidationError) -> list[SpecProblem]:
         except ValidationError as further:
             error = further
         else:
-            found = [*misspelt_options(spec), *check(spec)]
-            return [tree.source.problem(item) for item in found if not _depends(item, removed)]
+            # What `more` finds says itself what it follows from.
+            found = [item for item in more(spec) if not _relies(item, removed)]
+            found += [item for item in check(spec) if not _depends(item, removed)]
+            return [tree.source.problem(item) for item in found]
     return []
 
 
@@ -70,10 +74,28 @@ def path_of(details: ErrorDetails, data: Any) -> SpecPath:
     return tuple(path)
 
 
+def _relies(finding: Finding, removed: list[SpecPath]) -> bool:
+    """Return whether a removed part is one that a finding follows from, in it or around it."""
+    return any(
+        all(one == other for one, other in zip(part, gone, strict=False))
+        for part in finding.relies_on
+        for gone in removed
+    )
+
+
 def _depends(finding: Finding, removed: list[SpecPath]) -> bool:
     """Return whether a finding is about a removed part, its neighbours or what is around it."""
     path = finding.path
-    return any(path[:-1] == gone[:-1] or path in (gone, gone[:-1]) for gone in removed)
+    return any(
+        path[:-1] == gone[:-1] or path in (gone, gone[:-1]) or _constrains(path, gone)
+        for gone in removed
+    )
+
+
+def _constrains(path: SpecPath, gone: SpecPath) -> bool:
+    """Return whether `path` is of constraints between parameters of which `gone` was one."""
+    around = ("spec", "algorithms", *gone[2:3], "entrypoint")
+    return path[:5] == (*around, "constraints") and gone[:5] == (*around, "space")
 
 
 def _has(node: object, part: str | int) -> bool:

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 
 from modelops.core.errors import SpecError
 
+_MAX_SHOWN = 100
+_MAX_MESSAGE = 500
+_MAX_WORD = 60
+_MAX_LISTED = 30
+
 SpecPath = tuple[str | int, ...]
 """Keys and list indices from the root of the file to a value."""
 
@@ -19,6 +24,8 @@ class Finding:
         suggestion: what was probably meant, or what to do; may be empty.
         at_key: the key is wrong, not its value.
         missing: the value isn't there.
+        relies_on: other parts that it follows from; where one of them is itself wrong, nothing is
+            known.
     """
 
     path: SpecPath
@@ -26,6 +33,7 @@ class Finding:
     suggestion: str = ""
     at_key: bool = False
     missing: bool = False
+    relies_on: tuple[SpecPath, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,10 @@ class SpecProblem:
     found: str
     message: str
     suggestion: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("found", "message", "suggestion"):
+            object.__setattr__(self, name, printable(getattr(self, name), _MAX_MESSAGE))
 
     def __str__(self) -> str:
         """Return the problem as a block of two or three lines."""
@@ -72,7 +84,10 @@ class InvalidSpecError(SpecError):
         self.problems = tuple(
             sorted(problems, key=lambda item: (item.line, item.column, item.path, item.message))
         )
-        super().__init__("\n".join(map(str, self.problems)))
+        shown = [str(problem) for problem in self.problems[:_MAX_SHOWN]]
+        if len(self.problems) > _MAX_SHOWN:
+            shown.append(f"… and {len(self.problems) - _MAX_SHOWN:,} more")
+        super().__init__("\n".join(shown))
 
 
 def show_path(path: SpecPath) -> str:
@@ -82,13 +97,27 @@ def show_path(path: SpecPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            key = printable(part)
+            text += f".{key}" if text else key
     return text
+
+
+def printable(text: str, most: int = _MAX_WORD) -> str:
+    """Return text that a terminal can show: without control characters; its middle cut if long."""
+    if len(text) > most:
+        text = f"{text[: most // 2]}…{text[-(most // 2) :]}"
+    if text.isprintable():
+        return text
+    return "".join(
+        item if item.isprintable() else item.encode("unicode_escape").decode() for item in text
+    )
 
 
 def list_words(words: Iterable[str], last: str = "and") -> str:
     """Return words as prose: `a, b and c`."""
     items = list(words)
+    if len(items) > _MAX_LISTED:
+        items = [*items[:_MAX_LISTED], f"{len(items) - _MAX_LISTED:,} more"]
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {last} {items[-1]}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from modelops.spec.problems import Finding, SpecPath, SpecProblem, show_path
 
@@ -59,3 +60,11 @@ class Source:
             message=finding.message,
             suggestion=finding.suggestion,
         )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the models are told besides the data: its places, and each provider's own model."""
+
+    source: Source
+    providers: Mapping[str, Any]

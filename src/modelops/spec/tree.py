@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
 from modelops.spec import yaml_text
 from modelops.spec.problems import Finding, InvalidSpecError, SpecPath, SpecProblem
 from modelops.spec.source import Entry, Source
+from modelops.spec.syntax import syntax_problem
 
-_MAX_VALUES = 100_000
 _MAX_FOUND = 60
+_WITHOUT_TAG = "Leave out the tag, which is the word that begins with an exclamation mark."
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def read_tree(text: str, file: str) -> Tree:
 
     Raises:
         InvalidSpecError: if it can't be read at all: a syntax error, an empty file, more than
-            100,000 values once aliases are expanded, or a value that contains itself.
+            20,000 values before or after aliases are expanded, or a value that contains itself.
     """
     try:
         loader = yaml_text.Loader(text)
@@ -37,11 +38,14 @@ def read_tree(text: str, file: str) -> Tree:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        raise InvalidSpecError([_syntax_problem(error, file)]) from error
+        raise InvalidSpecError([syntax_problem(error, file)]) from error
     except yaml.reader.ReaderError as error:
         line, column = place_of(text, error.position)
         message = f"the character U+{ord(text[error.position]):04X} isn't allowed in YAML"
-        raise InvalidSpecError([SpecProblem(file, line, column, "", "", message)]) from error
+        advice = 'Remove it; in double quotes it can be written as an escape, as in "\\x07".'
+        raise InvalidSpecError(
+            [SpecProblem(file, line, column, "", "", message, advice)]
+        ) from error
     if node is None:
         message = "it is empty"
         suggestion = "`mops init DIR` makes one to start from."
@@ -87,7 +91,7 @@ class _Builder:
                 ]
         finally:
             self.open.pop()
-        self.note(path, _unused_tag(node.tag))
+        self.note(path, _unused_tag(node.tag), suggestion=_WITHOUT_TAG)
         return None
 
     def mapping(self, node: yaml.MappingNode, path: SpecPath) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class _Builder:
                 case yaml_text.FLOAT:
                     return yaml_text.read_float(node.value)
                 case other:
-                    self.note(path, _unused_tag(other))
+                    self.note(path, _unused_tag(other), suggestion=_WITHOUT_TAG)
         except ValueError as error:
             suggestion = ""
             if yaml_text.OCTAL.fullmatch(node.value):
@@ -174,16 +178,20 @@ class _Builder:
             suggestion = f'If it is meant as a name, write "{key.value}".'
         self.note(path, "keys must be text", key, suggestion)
 
-    def give_up(self, path: SpecPath, node: yaml.Node, message: str) -> None:
-        self.note(path, message, node)
+    def give_up(
+        self, path: SpecPath, node: yaml.Node, message: str, suggestion: str = ""
+    ) -> NoReturn:
+        self.note(path, message, node, suggestion)
         raise InvalidSpecError(self.problems[-1:])
 
     def enter(self, node: yaml.Node, path: SpecPath) -> None:
         self.count += 1
-        if self.count > _MAX_VALUES:
-            self.give_up(path, node, f"aliases make it more than {_MAX_VALUES:,} values")
+        if self.count > yaml_text.MAX_VALUES:
+            message = f"aliases make it more than {yaml_text.MAX_VALUES:,} values"
+            self.give_up(path, node, message)
         if any(node is outer for outer in self.open):
-            self.give_up(path, node, "a value contains itself")
+            message = "a value contains itself"
+            self.give_up(path, node, message, "Take the alias (*…) out.")
 
     def entry(self, node: yaml.Node, key: yaml.Node) -> Entry:
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
@@ -218,18 +226,3 @@ _Pair = tuple[str, yaml.ScalarNode, yaml.Node]
 
 def _unused_tag(tag: str) -> str:
     return f"the tag {tag.replace('tag:yaml.org,2002:', '!!')} isn't used in specs"
-
-
-def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> SpecProblem:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    context = error.context
-    if context and error.context_mark and error.context_mark.line + 1 != line:
-        context = f"{context} that begins on line {error.context_mark.line + 1}"
-    parts = [part for part in (context, error.problem) if part]
-    suggestion = ""
-    if "cannot start any token" in (error.problem or "") and "'\\t'" in (error.problem or ""):
-        suggestion = "Indent with spaces: YAML allows no tabs there."
-    return SpecProblem(
-        file, line, column, "", "", f"not valid YAML: {', '.join(parts)}", suggestion
-    )

@@ -5,7 +5,7 @@ and dates and `1:30` are text.
 """
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -29,32 +29,37 @@ _FLOAT = re.compile(
 _ODD_BREAKS = re.compile("[\x85\u2028\u2029]")
 _KEPT = (NULL, BOOL, MERGE)
 _MAX_DEPTH = 50
+MAX_VALUES = 20_000
+"""The most keys and values of a file, before aliases are expanded and after."""
 _MAX_DIGITS = 100
 
 
 class Loader(yaml.SafeLoader):
-    """Composes nodes, with the tags of this dialect; nested no deeper than any spec needs."""
+    """Composes nodes, with the tags of this dialect; no more and no deeper than a spec needs."""
 
     depth = 0
+    count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose one node.
 
         Raises:
-            yaml.composer.ComposerError: if nodes are nested deeper than the limit.
+            yaml.composer.ComposerError: if nodes are nested deeper than the limit, or too many.
         """
         self.depth += 1
+        self.count += 1
         if self.depth > _MAX_DEPTH:
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                f"values are nested more than {_MAX_DEPTH} deep",
-                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
+            self._give_up(f"values are nested more than {_MAX_DEPTH} deep")
+        if self.count > MAX_VALUES:
+            self._give_up(f"there are more than {MAX_VALUES:,} keys and values")
         try:
             return super().compose_node(parent, index)
         finally:
             self.depth -= 1
+
+    def _give_up(self, message: str) -> NoReturn:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        raise yaml.composer.ComposerError(None, None, message, mark)
 
 
 class Dumper(yaml.SafeDumper):

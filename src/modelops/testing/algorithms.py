@@ -10,7 +10,7 @@ class TestMyAlgorithm(AlgorithmContract):
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -19,11 +19,15 @@ from modelops.contracts import (
     AdaptiveAlgorithm,
     AlgorithmSettings,
     CategoricalParameter,
+    Constraint,
     ContractError,
     FixedParameter,
     FloatParameter,
+    HasPosterior,
+    HasSnapshot,
     IntParameter,
     SearchSpace,
+    SnapshotError,
     TrialResult,
     TrialStatus,
     UniqueParameterSet,
@@ -47,11 +51,14 @@ class AlgorithmContract(ABC):
 
     Attributes:
         space: the space to search; override it if yours takes only some kinds of parameters.
+        constraints: between parameters of the space, each of which about half of it fulfils; none
+            if the algorithm takes none.
         options: the algorithm's own options.
         n_trials: how many trials a run has; small enough to take no time.
     """
 
     space: ClassVar[SearchSpace] = SPACE
+    constraints: ClassVar[tuple[str, ...]] = ("beta > shift", "contacts >= 8 or scenario != 'a'")
     options: ClassVar[Mapping[str, Any]] = {}
     n_trials: ClassVar[int] = 24
 
@@ -139,13 +146,86 @@ class AlgorithmContract(ABC):
         with pytest.raises(ValueError, match="no_such_option"):
             self.create(self.space, self._settings(options))
 
-    def _fresh(self) -> AdaptiveAlgorithm:
-        return self.create(self.space, self._settings(self.options))
-
-    def _settings(self, options: Mapping[str, Any]) -> AlgorithmSettings:
-        return AlgorithmSettings(
-            seed=2**63 + 11, n_trials=self.n_trials, n_parallel=4, options=options
+    def test_keeps_to_constraints(self) -> None:
+        """All parameters that are asked fulfil them, the same ones each time."""
+        if not self.constraints:
+            pytest.skip("it takes no constraints")
+        space = SearchSpace(self.space.parameters, tuple(map(Constraint, self.constraints)))
+        first, again = (
+            _run(self.create(space, self._settings(self.options)), n_parallel=3, failing=5)
+            for _ in range(2)
         )
+        assert first == again
+        assert first
+        assert all(space.allows(asked.params) for asked in first)
+        assert [asked.trial for asked in first] == list(range(len(first)))
+
+    @pytest.mark.parametrize("constrained", [False, True])
+    def test_goes_on_from_a_snapshot_of_any_moment(self, constrained: bool) -> None:
+        """What has restored a snapshot asks for the same from then on, and knows the same."""
+        if constrained and not self.constraints:
+            pytest.skip("it takes no constraints")
+        constraints = tuple(map(Constraint, self.constraints)) if constrained else ()
+        space = SearchSpace(self.space.parameters, constraints)
+        fresh = [self.create(space, self._settings(self.options)) for _ in range(2)]
+        calls = list(_calls(fresh[0], n_parallel=3, failing=5))
+        original = fresh[1]
+        for done in range(len(calls) + 1):
+            if not isinstance(original, HasSnapshot):
+                pytest.skip("it has no snapshots")
+            snapshot = original.snapshot()
+            restored = self.create(space, self._settings(self.options))
+            assert isinstance(restored, HasSnapshot)
+            restored.restore(snapshot)
+            assert restored.snapshot() == snapshot
+            if isinstance(original, HasPosterior) and isinstance(restored, HasPosterior):
+                assert restored.posterior() == original.posterior()
+            for call in calls[done:]:
+                assert _repeats(call, restored)
+            assert restored.finished() == fresh[0].finished()
+            if done < len(calls):
+                # That snapshots were made changes nothing.
+                assert _repeats(calls[done], original)
+
+    def test_refuses_a_snapshot_that_is_not_its_own(self) -> None:
+        """It's an error of its own, after which the calls can be replayed."""
+        other, algorithm = self._fresh(seed=5), self._fresh()
+        if not isinstance(other, HasSnapshot) or not isinstance(algorithm, HasSnapshot):
+            pytest.skip("it has no snapshots")
+        other.ask(3)
+        own = self._fresh()
+        assert isinstance(own, HasSnapshot)
+        own.ask(3)
+        snapshot = own.snapshot()
+        middle = len(snapshot) // 2
+        changed = snapshot[:middle] + bytes([snapshot[middle] ^ 1]) + snapshot[middle + 1 :]
+        for wrong in (other.snapshot(), snapshot[:-1], changed, b"", b"[]", b"\x80\x04]"):
+            with pytest.raises(SnapshotError):
+                algorithm.restore(wrong)
+        assert _run(algorithm, n_parallel=3) == _run(self._fresh(), n_parallel=3)
+        with pytest.raises(SnapshotError):
+            own.restore(snapshot)
+
+    def test_looking_at_the_posterior_changes_nothing(self) -> None:
+        """The posterior follows from the calls, and its weights add up to 1."""
+        algorithm = self._fresh()
+        if not isinstance(algorithm, HasPosterior):
+            pytest.skip("it has no posterior")
+        asked = []
+        for call in _calls(algorithm, n_parallel=3):
+            assert algorithm.posterior() == algorithm.posterior()
+            asked += call if isinstance(call, list) else []
+        assert asked == _run(self._fresh(), n_parallel=3)
+        for population in algorithm.posterior().populations:
+            assert math.isclose(math.fsum(item.weight for item in population.particles), 1.0)
+            for particle in population.particles:
+                assert asked[particle.trial].params == particle.params
+
+    def _fresh(self, seed: int = 2**63 + 11) -> AdaptiveAlgorithm:
+        return self.create(self.space, self._settings(self.options, seed))
+
+    def _settings(self, options: Mapping[str, Any], seed: int = 2**63 + 11) -> AlgorithmSettings:
+        return AlgorithmSettings(seed=seed, n_trials=self.n_trials, n_parallel=4, options=options)
 
 
 def _run(
@@ -172,6 +252,37 @@ def _run(
         if told_again:
             algorithm.tell([TrialResult(asked[told].param_id, 123.0, trial=told)])
         told += 1
+
+
+_Call = list[UniqueParameterSet] | TrialResult
+"""What an ask for one trial returned, or what was told."""
+
+
+def _calls(algorithm: AdaptiveAlgorithm, *, n_parallel: int, failing: int = 0) -> Iterator[_Call]:
+    """Run with a window of `n_parallel` and yield each call once it's made."""
+    asked: list[UniqueParameterSet] = []
+    told = 0
+    while True:
+        if len(asked) - told < n_parallel:
+            fresh = algorithm.ask(1)
+            asked += fresh
+            yield fresh
+            if fresh:
+                continue
+        if told == len(asked):
+            return
+        result = _result(asked[told], failing)
+        algorithm.tell([result])
+        told += 1
+        yield result
+
+
+def _repeats(call: _Call, algorithm: AdaptiveAlgorithm) -> bool:
+    """Make the call again; return whether its answer is the same."""
+    if isinstance(call, list):
+        return algorithm.ask(1) == call
+    algorithm.tell([call])
+    return True
 
 
 def _run_batches(

@@ -1,152 +1,170 @@
-"""The program in a warm child: it imports a bundle's code once and serves calls until it's closed.
+"""The program in a child: it imports a bundle's code once and serves calls until it's closed.
 
-Started by `child_process`, with the bundle as its current directory:
+Started by `child_process`, before it's known whose code it runs:
 
-    python -P -m modelops.worker.child --requests FD --responses FD --lifeline FD
+    python -P -m modelops.worker.child --channel FD --lifeline FD --log FD --progress FD
 
-Frames come and go on descriptors of their own. What the model writes to stdout and stderr, by
-Python or straight to the descriptors 1 and 2, goes to the log and can't touch them.
+Frames come and go on the socket `channel`. The first, an Open, says which bundle it is, and brings
+the descriptors of locks that hold the bundle and the directory where the child works. What the
+model writes to stdout and stderr, by Python or straight to the descriptors 1 and 2, goes to the log
+and can't touch them.
 """
 
 import argparse
-import contextlib
 import io
-import math
 import os
+import socket
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from modelops.contracts import FailureReason, SimFailure, SimReturn, SimStatus, SimTask
-from modelops.worker.frames import FrameError, encode, read_frame
+from modelops.contracts import SimFailure
+from modelops.core.errors import ServiceError
+from modelops.worker.answer_builder import AnswerBuilder
+from modelops.worker.answers import Answers
+from modelops.worker.evaluating import Evaluator
+from modelops.worker.frames import encode_parts, read_frame
 from modelops.worker.lifeline import end_group_with
+from modelops.worker.message_frames import to_frame, to_request
 from modelops.worker.messages import (
+    Align,
     Answer,
     Evaluate,
+    Evaluated,
     EvaluationOutcome,
     Load,
     Loaded,
+    Open,
+    Points,
+    Ran,
     Request,
-    Simulate,
-    to_frame,
-    to_request,
+    Run,
 )
-from modelops.worker.outputs import from_ipc, select_tables, to_ipc, to_tables
+from modelops.worker.model_log import ModelLog, with_log
+from modelops.worker.outputs import to_tables
+from modelops.worker.progress import Progress
+from modelops.worker.simulating import Simulator
 from modelops.worker.user_code import UserCode, UserCodeError
+
+MAX_HELD = 2
+"""How many descriptors come with an Open: of the bundle's lock and of the directory's."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve requests until the pipe of requests is closed."""
+    """Serve requests until the channel is closed."""
     parser = argparse.ArgumentParser()
-    for name in ("--requests", "--responses", "--lifeline"):
+    for name in ("--channel", "--lifeline", "--log", "--progress"):
         parser.add_argument(name, type=int, required=True)
     options = parser.parse_args(arguments)
-    end_group_with(options.lifeline)
-    for fd in (options.requests, options.responses):
-        # What the model starts must not hold the protocol's descriptors open.
+    del sys.argv[1:]
+    prepare()
+    serve(options.channel, options.lifeline, options.log, options.progress)
+
+
+def serve(channel: int, lifeline: int, log: int, progress: int) -> None:
+    """Serve requests until the channel is closed; this process leads a group of its own.
+
+    Args:
+        channel: the descriptor of the socket.
+        lifeline: that of a pipe whose end is the process's.
+        log: that of the file where stdout and stderr go.
+        progress: that of the shared memory.
+    """
+    end_group_with(lifeline)
+    for fd in (channel, log, progress):
+        # What the model starts must not hold these open.
         os.set_inheritable(fd, False)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A line is in the log at once, for a model that dies before it flushes.
         sys.stdout.reconfigure(line_buffering=True)
-    del sys.argv[1:]
-    bundle_dir = Path.cwd()
-    sys.path.insert(0, str(bundle_dir))
-    _serve(UserCode(bundle_dir), options.requests, options.responses)
+    with socket.socket(fileno=channel) as connection:
+        _serve(connection, Progress(progress), ModelLog(log))
 
 
-def _serve(code: UserCode, requests: int, responses: int) -> None:
-    while (frame := read_frame(lambda size: os.read(requests, size))) is not None:
+def prepare() -> None:
+    """Pay for what libraries do at their first use before somebody waits for it."""
+    builder = AnswerBuilder()
+    builder.add_scalars({"": 0.0, "a": ""})
+    builder.note(0.0, 0.0, "")
+    # pyarrow imports pandas where it looks at a list for the first time, if it's there.
+    builder.add_tables(to_tables({"a": [0.0], "b": "", "c": 0}))
+    builder.note(0.0, 0.0, "")
+    Answers(builder.encode()).tables(0)
+
+
+def _serve(channel: socket.socket, progress: Progress, log: ModelLog) -> None:
+    opening = _receive_open(channel)
+    if opening is None:
+        return
+    os.chdir(opening.directory)
+    sys.path[:0] = [opening.bundle_dir, *opening.paths]
+    code = UserCode(opening.bundle_dir)
+
+    def send(answer: Answer) -> None:
+        for part in encode_parts(to_frame(answer)).parts:
+            channel.sendall(part)
+
+    simulator = Simulator(code, progress, log, send)
+    evaluator = Evaluator(code, log)
+    while (frame := read_frame(channel.recv)) is not None:
         request = to_request(frame)
-        started = time.perf_counter()
-        answer = _answer(code, request)
-        try:
-            data = encode(to_frame(answer))
-        except FrameError as error:
-            failure = SimFailure(FailureReason.MODEL, f"the result can't be sent: {error.message}")
-            data = encode(to_frame(_failed(request, failure, time.perf_counter() - started)))
-        _flush()
-        _write(responses, data)
+        log.empty()
+        send(_answer(code, simulator, evaluator, log, request))
 
 
-def _answer(code: UserCode, request: Request) -> Answer:
-    started = time.perf_counter()
+def _receive_open(channel: socket.socket) -> Open | None:
+    """Receive the frame that says whose code this child runs; None if it's never needed."""
+    held: list[int] = []
+
+    def read(size: int) -> bytes:
+        data, descriptors, _, _ = socket.recv_fds(channel, size, MAX_HELD)
+        held.extend(descriptors)
+        return data
+
+    frame = read_frame(read)
+    if frame is None:
+        return None
+    request = to_request(frame)
+    if not isinstance(request, Open):
+        raise ServiceError("A child was asked for something before it had a bundle.")
+    # The descriptors stay open, and with them the locks, for as long as the process lives.
+    for descriptor in held:
+        os.set_inheritable(descriptor, False)
+    return request
+
+
+def _answer(
+    code: UserCode, simulator: Simulator, evaluator: Evaluator, log: ModelLog, request: Request
+) -> Answer:
     try:
         match request:
             case Load(fn_ref):
                 code.load(fn_ref)
                 return Loaded()
-            case Simulate(task):
-                return _simulate(code, task)
+            case Run():
+                return simulator.run(request)
             case Evaluate():
-                return _evaluate(code, request)
+                return evaluator.evaluate(request)
+            case Align():
+                return evaluator.align(request)
+            case Open():
+                raise ServiceError("A child has one bundle.")
     except UserCodeError as error:
-        return _failed(request, error.failure, time.perf_counter() - started)
+        return _failed(request, with_log(error.failure, log.take()))
 
 
-def _simulate(code: UserCode, task: SimTask) -> SimReturn:
-    function = code.load(task.fn_ref)
-    started = time.perf_counter()
-    value = code.call(function, dict(task.params), task.seed)
-    seconds = time.perf_counter() - started
-    tables = code.call(_encode_tables, value, task.outputs)
-    return SimReturn(task.task_id, SimStatus.COMPLETED, tables, seconds=seconds)
-
-
-def _encode_tables(value: object, outputs: Sequence[str]) -> dict[str, bytes]:
-    tables = select_tables(to_tables(value), outputs)
-    return {name: to_ipc(table) for name, table in tables.items()}
-
-
-def _evaluate(code: UserCode, request: Evaluate) -> EvaluationOutcome:
-    # Not at the top: a child that only simulates needn't pay for the import.
-    from modelops.calibration import Target, evaluate_targets  # noqa: PLC0415
-
-    targets = {}
-    for target_id, fn_ref in request.targets.items():
-        targets[target_id] = code.call(code.load(fn_ref))
-        if not isinstance(targets[target_id], Target):
-            kind = type(targets[target_id]).__name__
-            message = f"target {target_id!r}: {fn_ref} returned a {kind}, not a Target"
-            raise UserCodeError(SimFailure(FailureReason.MODEL, message))
-    replicates = [
-        {name: code.call(from_ipc, data) for name, data in tables.items()}
-        for tables in request.replicates
-    ]
-    evaluation = code.call(evaluate_targets, targets, replicates)
-    for target_id, part in evaluation.parts.items():
-        if not math.isfinite(part):
-            message = f"the loss of target {target_id!r} is {part}; it must be finite"
-            raise UserCodeError(SimFailure(FailureReason.MODEL, message))
-    if not math.isfinite(evaluation.loss):
-        message = f"the loss is {evaluation.loss} though each target's part is finite"
-        raise UserCodeError(SimFailure(FailureReason.MODEL, message))
-    return EvaluationOutcome(float(evaluation.loss), evaluation.parts)
-
-
-def _failed(request: Request, failure: SimFailure, seconds: float) -> Answer:
+def _failed(request: Request, failure: SimFailure) -> Answer:
     match request:
-        case Load():
-            return Loaded(failure)
-        case Simulate(task):
-            status = SimStatus.FAILED
-            return SimReturn(task.task_id, status, failure=failure, seconds=seconds)
         case Evaluate():
-            return EvaluationOutcome(failure=failure)
-
-
-def _flush() -> None:
-    for stream in (sys.__stdout__, sys.__stderr__):
-        # The model may have closed it.
-        with contextlib.suppress(OSError, ValueError):
-            if stream is not None:
-                stream.flush()
-
-
-def _write(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+            return Evaluated((EvaluationOutcome(failure=failure),) * len(request.trials))
+        case Align():
+            return Points(None, is_final=True)
+        case Run():
+            builder = AnswerBuilder()
+            builder.add_failure(failure)
+            builder.note(0.0, 0.0, "")
+            return Ran(builder.encode(), 1, (0,), 0.0)
+        case _:
+            return Loaded(failure)
 
 
 if __name__ == "__main__":

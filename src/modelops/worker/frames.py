@@ -25,7 +25,25 @@ MAX_PAYLOAD_BYTES = 2**30
 MAX_PAYLOADS = 65_536
 """How many payloads a frame may have."""
 
+Payload = bytes | memoryview
+"""Bytes; of a frame that was decoded, where they lie in it."""
+
 _LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A payload that is yet to be sent, whose bytes lie in several places."""
+
+    parts: tuple[Payload, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+
+def joined(payload: Payload | Parts) -> Payload:
+    """Return a payload in one place."""
+    return b"".join(payload.parts) if isinstance(payload, Parts) else payload
 
 
 class FrameError(ServiceError):
@@ -37,10 +55,15 @@ class Frame:
     """A header, which is JSON, and the payloads that it speaks of."""
 
     header: Mapping[str, Any]
-    payloads: tuple[bytes, ...] = field(default=())
+    payloads: tuple[Payload | Parts, ...] = field(default=())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "header", MappingProxyType(dict(self.header)))
+
+    @property
+    def received(self) -> tuple[Payload, ...]:
+        """The payloads of a frame that was read: each lies in one place."""
+        return tuple(joined(payload) for payload in self.payloads)
 
 
 def encode(frame: Frame) -> bytes:
@@ -48,6 +71,15 @@ def encode(frame: Frame) -> bytes:
 
     Raises:
         FrameError: if the header isn't JSON, or a limit is passed.
+    """
+    return b"".join(encode_parts(frame).parts)
+
+
+def encode_parts(frame: Frame) -> Parts:
+    """Return what `encode` does, where it lies.
+
+    Raises:
+        FrameError: as for `encode`.
     """
     sizes = [len(payload) for payload in frame.payloads]
     _check_sizes(sizes)
@@ -57,10 +89,15 @@ def encode(frame: Frame) -> bytes:
     except ContractError as error:
         raise FrameError(f"a frame's header isn't JSON: {error}") from error
     _check_header_size(len(text))
-    return b"".join((_LENGTH.pack(len(text)), text, *frame.payloads))
+    rest = (
+        part
+        for payload in frame.payloads
+        for part in (payload.parts if isinstance(payload, Parts) else (payload,))
+    )
+    return Parts((_LENGTH.pack(len(text)), text, *rest))
 
 
-def decode(data: bytes) -> Frame:
+def decode(data: Payload) -> Frame:
     """Return the one frame that `data` is.
 
     Raises:
@@ -69,15 +106,18 @@ def decode(data: bytes) -> Frame:
     view = memoryview(data)
     position = 0
 
-    def read(size: int) -> memoryview:
+    def part(size: int) -> memoryview:
         nonlocal position
-        part = view[position : position + size]
-        position += len(part)
-        return part
+        found = view[position : position + size]
+        if len(found) < size:
+            raise FrameError(f"a frame ends {size - len(found)} bytes before its part does")
+        position += size
+        return found
 
-    frame = read_frame(read)
-    if frame is None:
-        raise FrameError("no bytes where a frame should be")
+    (length,) = _LENGTH.unpack(part(_LENGTH.size))
+    _check_header_size(length)
+    header, sizes = _parse(bytes(part(length)))
+    frame = Frame(header, tuple(part(size) for size in sizes))
     if position != len(view):
         raise FrameError(f"{len(view) - position} bytes follow the end of the frame")
     return frame
@@ -147,14 +187,14 @@ def _read_part(read: Callable[[int], bytes | memoryview], size: int) -> bytes:
 def _read_exactly(
     read: Callable[[int], bytes | memoryview], size: int, *, may_be_absent: bool
 ) -> bytes | None:
-    parts = bytearray()
-    while len(parts) < size:
-        part = read(size - len(parts))
+    parts: list[Payload] = []
+    left = size
+    while left:
+        part = read(left)
         if not part:
             if may_be_absent and not parts:
                 return None
-            raise FrameError(
-                f"the input ended {size - len(parts)} bytes before the frame's part did"
-            )
-        parts += part
-    return bytes(parts)
+            raise FrameError(f"the input ended {left} bytes before the frame's part did")
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

@@ -1,21 +1,17 @@
-"""What worker and child say to each other, as frames; the only place that knows the headers."""
+"""What worker and child say to each other; `message_frames` makes frames of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from modelops.contracts import (
+    AlignedOutputs,
     ContractError,
-    FailureReason,
     SimFailure,
-    SimReturn,
-    SimStatus,
-    SimTask,
 )
-from modelops.contracts.simulation import check_fn_ref
-from modelops.worker.frames import Frame, FrameError
+from modelops.contracts.execution import Isolation
+from modelops.worker.frames import Parts, Payload
 
 
 @dataclass(frozen=True)
@@ -26,28 +22,102 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Simulate:
-    """Asks for one simulation; the answer is a SimReturn.
+class Open:
+    """Tells a child whose code it runs. There's no answer; the descriptors of locks go with it.
 
     Attributes:
-        timeout: seconds that the call may take, or None. The worker watches it, not the child.
+        bundle_dir: the unpacked bundle.
+        directory: where the child works.
+        paths: what is on the path of modules behind the bundle.
     """
 
-    task: SimTask
-    timeout: float | None = None
+    bundle_dir: str
+    directory: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Asks a child for simulations of one function; the answer is a Ran.
+
+    Attributes:
+        fn_ref: `module:function`.
+        calls: JSON, a list of [parameters, seed].
+        outputs: the tables to keep; none means all.
+        budget: seconds after which no further simulation is begun.
+        isolation: whether each is run in the child itself or in a copy of it.
+        memory: bytes that the model may take beyond what the child has, or None.
+        files: how many files the child may have open, or None.
+        part_after: seconds after which what is done is to be sent, as a Ran that `is_part`.
+        cgroup: the folder of the cgroup that the child is in; empty if it has none of its own.
+    """
+
+    fn_ref: str
+    calls: Payload
+    outputs: tuple[str, ...] = ()
+    budget: float = math.inf
+    isolation: Isolation = Isolation.WARM
+    memory: int | None = None
+    files: int | None = None
+    part_after: float = math.inf
+    cgroup: str = ""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Answers a Run.
+
+    Attributes:
+        answers: `modelops.worker.answers`, the outcomes in order.
+        count: how many there are.
+        failed: which of these failed.
+        seconds: how long they took together.
+        crash: why the one after them ended its copy of the child, if one did.
+        is_worn: whether a limit was passed, so that the child should not be used again.
+        start: the position in the chunk of the first of these outcomes.
+        is_part: whether another Ran follows, with the rest.
+        large: which of these have outputs of `outputs.LARGE_BYTES` and more.
+    """
+
+    answers: Payload | Parts
+    count: int
+    failed: tuple[int, ...]
+    seconds: float
+    crash: SimFailure | None = None
+    is_worn: bool = False
+    start: int = 0
+    is_part: bool = False
+    large: tuple[int, ...] = ()
+
+
+Replicate = Mapping[str, Payload] | AlignedOutputs
+"""One simulation's tables, name → Arrow IPC stream, or what takes their place."""
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Asks a child for the loss of replicates. It answers with an EvaluationOutcome.
+    """Asks a child for the losses of trials. It answers with Evaluated.
 
     Attributes:
         targets: target id → `module:function` of a function that returns a Target.
-        replicates: each one simulation's tables, name → Arrow IPC stream.
+        trials: of each its replicates.
     """
 
     targets: Mapping[str, str]
-    replicates: tuple[Mapping[str, bytes], ...]
+    trials: tuple[tuple[Replicate, ...], ...]
+
+
+@dataclass(frozen=True)
+class Align:
+    """Asks a child what one simulation has for targets. It answers with Points.
+
+    Attributes:
+        targets: as for Evaluate.
+        tables: the simulation's, name → Arrow IPC stream.
+    """
+
+    targets: Mapping[str, str]
+    tables: Mapping[str, Payload]
 
 
 @dataclass(frozen=True)
@@ -81,169 +151,26 @@ class EvaluationOutcome:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Answers a task that the worker couldn't run for reasons that lie outside the task.
+class Evaluated:
+    """Answers an Evaluate: what came of each trial, in order."""
+
+    outcomes: tuple[EvaluationOutcome, ...]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Answers an Align.
 
     Attributes:
-        is_passing: whether the task should be run again, as it is where the worker is closing.
+        points: target id → little-endian float64, a number for each of its points; None if the
+            simulation is to be evaluated with its tables, because it doesn't fit, say.
+        is_final: whether that's so with every simulation, since a target can't be made, or takes
+            replicates together.
     """
 
-    message: str
-    hint: str = ""
-    is_passing: bool = False
+    points: Mapping[str, Payload] | None
+    is_final: bool = False
 
 
-Request = Load | Simulate | Evaluate
-Answer = Loaded | SimReturn | EvaluationOutcome | Trouble
-
-
-def to_frame(message: Request | Answer) -> Frame:
-    """Return the frame that says `message`."""
-    header: dict[str, Any]
-    payloads: tuple[bytes, ...] = ()
-    match message:
-        case Load(fn_ref):
-            header = {"kind": "load", "fn_ref": fn_ref}
-        case Simulate(task, timeout):
-            header = {"kind": "simulate", "task": task.to_json(), "timeout": timeout}
-        case Evaluate(targets, replicates):
-            names = [list(tables) for tables in replicates]
-            header = {"kind": "evaluate", "targets": dict(targets), "replicates": names}
-            payloads = tuple(data for tables in replicates for data in tables.values())
-        case Loaded(failure):
-            header = {"kind": "loaded", "failure": _failure_json(failure)}
-        case SimReturn(task_id, status, tables, failure, seconds):
-            header = {
-                "kind": "return",
-                "task_id": task_id,
-                "status": status.value,
-                "seconds": seconds,
-                "tables": list(tables),
-                "failure": _failure_json(failure),
-            }
-            payloads = tuple(tables.values())
-        case EvaluationOutcome(loss, parts, failure):
-            header = {
-                "kind": "evaluation",
-                # JSON has no NaN: a failed evaluation's loss isn't sent.
-                "loss": None if failure else loss,
-                "parts": dict(parts),
-                "failure": _failure_json(failure),
-            }
-        case Trouble(text, hint, is_passing):
-            header = {"kind": "trouble", "message": _clean(text), "hint": _clean(hint)}
-            header["is_passing"] = is_passing
-    return Frame(header, payloads)
-
-
-def to_request(frame: Frame) -> Request:
-    """Return the request that a frame says.
-
-    Raises:
-        FrameError: if it isn't a request.
-    """
-    header = frame.header
-    try:
-        match header["kind"]:
-            case "load":
-                check_fn_ref(_text(header["fn_ref"]))
-                return Load(_text(header["fn_ref"]))
-            case "simulate":
-                timeout = header["timeout"]
-                task = SimTask.from_json(_object(header["task"]))
-                return Simulate(task, None if timeout is None else _number(timeout))
-            case "evaluate":
-                targets = {name: _text(ref) for name, ref in _object(header["targets"]).items()}
-                replicates = header["replicates"]
-                if not isinstance(replicates, list):
-                    raise FrameError("replicates must be lists of names")
-                return Evaluate(targets, tuple(_share(replicates, frame.payloads)))
-            case other:
-                raise FrameError(f"{other!r} isn't a request")
-    except (KeyError, TypeError, ContractError) as error:
-        raise FrameError(f"this isn't a request: {error!r}") from error
-
-
-def to_answer(frame: Frame) -> Answer:
-    """Return the answer that a frame says.
-
-    Raises:
-        FrameError: if it isn't an answer.
-    """
-    header = frame.header
-    try:
-        match header["kind"]:
-            case "loaded":
-                return Loaded(_to_failure(header["failure"]))
-            case "return":
-                (tables,) = _share([header["tables"]], frame.payloads)
-                return SimReturn(
-                    task_id=_text(header["task_id"]),
-                    status=SimStatus(header["status"]),
-                    tables=tables,
-                    failure=_to_failure(header["failure"]),
-                    seconds=_number(header["seconds"]),
-                )
-            case "evaluation":
-                failure = _to_failure(header["failure"])
-                loss = math.nan if failure else _number(header["loss"])
-                parts = {name: _number(part) for name, part in _object(header["parts"]).items()}
-                return EvaluationOutcome(loss, parts, failure)
-            case "trouble":
-                is_passing = header["is_passing"] is True
-                return Trouble(_text(header["message"]), _text(header["hint"]), is_passing)
-            case other:
-                raise FrameError(f"{other!r} isn't an answer")
-    except (KeyError, ValueError, TypeError) as error:
-        raise FrameError(f"this isn't an answer: {error!r}") from error
-
-
-def _failure_json(failure: SimFailure | None) -> dict[str, str] | None:
-    if failure is None:
-        return None
-    return {
-        "reason": failure.reason.value,
-        "message": _clean(failure.message),
-        "details": _clean(failure.details),
-    }
-
-
-def _to_failure(value: Any) -> SimFailure | None:
-    if value is None:
-        return None
-    parts = _object(value)
-    reason = FailureReason(parts["reason"])
-    return SimFailure(reason, _text(parts["message"]), _text(parts["details"]))
-
-
-def _clean(text: str) -> str:
-    """Write lone surrogates, which have no UTF-8 form, as escapes: a model may print any bytes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _share(names: Sequence[Any], payloads: Sequence[bytes]) -> list[dict[str, bytes]]:
-    """Give each list of names its payloads, in order."""
-    if not all(isinstance(group, list) for group in names):
-        raise FrameError("payloads are named by lists")
-    if sum(len(group) for group in names) != len(payloads):
-        raise FrameError(f"{len(payloads)} payloads don't fit the names in the header")
-    rest = iter(payloads)
-    return [{_text(name): next(rest) for name in group} for group in names]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} isn't text")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} isn't a number")
-    return float(value)
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{value!r} isn't an object")
-    return value
+Request = Open | Load | Run | Evaluate | Align
+Answer = Loaded | Ran | Evaluated | Points

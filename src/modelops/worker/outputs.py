@@ -11,13 +11,19 @@ import pyarrow as pa
 
 from modelops.core.errors import BundleFileError
 
+_TEXT = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+"""As the format says: a continuation mark and a message of no length."""
 OUTPUT = "output"
 """The name of the table where a model returns just one."""
+LARGE_BYTES = 2**20
+"""Tables that take as much in memory, those of a simulation together, are large."""
 
 _SCALARS = (
     *(bool, int, float, str, bytes, type(None), np.generic, decimal.Decimal),
     *(datetime.date, datetime.time, datetime.timedelta),
 )
+_PLAIN = (np.ndarray, list, tuple, range)
 _ACCEPTED = (
     "Return a dict of scalars and 1-d arrays of one length, a dict of tables (pandas, polars, "
     "pyarrow or a dict of columns), or one data frame."
@@ -54,6 +60,22 @@ def to_tables(value: object) -> dict[str, pa.Table]:
     return {name: _to_table(value[name], f"table {name!r}") for name in sorted(value)}
 
 
+def is_joinable(schema: pa.Schema) -> bool:
+    """Return whether rows of several tables can be kept in one, and be taken out as they were."""
+    return all(pa.types.is_primitive(kind) or kind in _TEXT for kind in schema.types)
+
+
+def rows_of(table: pa.Table, start: int, count: int) -> pa.Table:
+    """Return some rows in memory of their own: nothing of their neighbours is in it."""
+    return table.take(pa.array(range(start, start + count), pa.int64()))
+
+
+def without_metadata(table: pa.Table) -> pa.Table:
+    """Return a table without the metadata that pandas adds."""
+    schema = pa.schema([column.remove_metadata() for column in table.schema])
+    return pa.Table.from_arrays(table.columns, schema=schema)
+
+
 def select_tables(tables: Mapping[str, pa.Table], outputs: Sequence[str]) -> dict[str, pa.Table]:
     """Return the tables that `outputs` names; none named means all.
 
@@ -74,19 +96,46 @@ def to_ipc(table: pa.Table) -> bytes:
 
     How the columns were chunked and the metadata that pandas adds are left out.
     """
-    schema = pa.schema([column.remove_metadata() for column in table.schema])
-    plain = pa.Table.from_arrays(table.columns, schema=schema).combine_chunks()
+    return to_ipc_buffer(table).to_pybytes()  # type: ignore[no-any-return]
+
+
+def to_ipc_buffer(table: pa.Table) -> pa.Buffer:
+    """Return what `to_ipc` does, where it lies."""
+    plain = without_metadata(table).combine_chunks()
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
+    with pa.ipc.new_stream(sink, plain.schema) as writer:
         for batch in plain.to_batches():
             # A table without rows may have an empty batch or none: none is written.
             if batch.num_rows:
                 writer.write_batch(batch)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return sink.getvalue()
 
 
-def from_ipc(data: bytes) -> pa.Table:
+class RowCutter:
+    """Cuts a table into the streams that `to_ipc` makes of `rows_of` it, in a quarter of its time.
+
+    The schema is written once, and Arrow's writer of streams, whose making costs most, isn't used.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = without_metadata(table).combine_chunks()
+        self._schema = self._table.schema.serialize()
+        self._numbers = pa.array(np.arange(table.num_rows, dtype=np.int64))
+        batches = self._table.to_batches()
+        # The streams of other columns consist of more than the schema and a batch.
+        is_plain = len(batches) == 1 and is_joinable(self._table.schema)
+        self._batch = batches[0] if is_plain else None
+
+    def to_ipc(self, start: int, count: int) -> bytes:
+        """Return some rows as an Arrow IPC stream; nothing of their neighbours is in it."""
+        if self._batch is None or not count:
+            return to_ipc(rows_of(self._table, start, count))
+        # A slice may be written together with its neighbours.
+        rows = self._batch.take(self._numbers.slice(start, count))
+        return b"".join((self._schema, rows.serialize(), _END_OF_STREAM))
+
+
+def from_ipc(data: bytes | memoryview) -> pa.Table:
     """Read what `to_ipc` wrote.
 
     Raises:
@@ -105,6 +154,9 @@ def _to_table(value: object, what: str) -> pa.Table:
 
 
 def _is_frame(value: object) -> bool:
+    # What is asked for every column of every simulation is answered at once where that's possible.
+    if isinstance(value, (*_PLAIN, *_SCALARS, dict)):
+        return False
     return isinstance(value, (pa.Table, pa.RecordBatch)) or nw.dependencies.is_into_dataframe(value)
 
 
@@ -158,9 +210,9 @@ def _repeat(value: Any, rows: int, where: str) -> pa.Array:
 def _to_array(value: Any, where: str) -> pa.Array | pa.ChunkedArray:
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
         return value
-    if nw.dependencies.is_into_series(value):
+    if not isinstance(value, _PLAIN) and nw.dependencies.is_into_series(value):
         return nw.from_native(value, series_only=True).to_arrow()
-    if not isinstance(value, (list, tuple, range, np.ndarray)) or getattr(value, "ndim", 1) != 1:
+    if not isinstance(value, _PLAIN) or getattr(value, "ndim", 1) != 1:
         raise _refusal(f"{where} is {_describe(value)}.")
     try:
         array = pa.array(value)

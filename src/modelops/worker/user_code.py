@@ -1,5 +1,6 @@
 """The bundle's own functions, inside the child: imported once, called, their failures explained."""
 
+import errno
 import importlib
 import traceback
 from collections.abc import Callable
@@ -22,9 +23,9 @@ class UserCodeError(Exception):
 
 
 class UserCode:
-    """The functions of one bundle, which is the current directory and first on the path."""
+    """The functions of one bundle, which is first on the path."""
 
-    def __init__(self, bundle_dir: Path) -> None:
+    def __init__(self, bundle_dir: Path | str) -> None:
         self._bundle_dir = bundle_dir
         self._functions: dict[str, Callable[..., Any]] = {}
 
@@ -77,7 +78,7 @@ class UserCode:
             return SimFailure(FailureReason.MODEL, str(error))
         else:
             message = _name(error)
-        return SimFailure(FailureReason.MODEL, message, self._traceback(error))
+        return SimFailure(_reason(error), message, self._traceback(error))
 
     def _traceback(self, error: BaseException) -> str:
         """Return the traceback from the bundle's first frame on, with paths inside the bundle."""
@@ -88,6 +89,14 @@ class UserCode:
         report.stack = traceback.StackSummary.from_list(report.stack[first:])
         text = "".join(report.format()).replace(f'"{folder}', '"')
         return text if len(text) <= _MAX_DETAILS else f"…{text[-_MAX_DETAILS:]}"
+
+
+def _reason(error: BaseException) -> FailureReason:
+    if isinstance(error, MemoryError):
+        return FailureReason.MEMORY
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        return FailureReason.FILES
+    return FailureReason.MODEL
 
 
 def _name(error: BaseException) -> str:

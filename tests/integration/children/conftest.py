@@ -42,6 +42,10 @@ def ends(params, seed):
     os.write(1, b"last words")
     os._exit(7)
 
+def prints_and_ends(params, seed):
+    print("last words")
+    os._exit(7)
+
 def is_killed(params, seed):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -77,6 +81,15 @@ from modelops.calibration import MetricAlignment, Target
 
 def prevalence():
     return Target(data={"total": [3.0]}, alignment=MetricAlignment("total"))
+
+MADE = []
+
+def counts():
+    # It fails at first; then its weight is how often it was made.
+    MADE.append(None)
+    if len(MADE) == 1:
+        raise OSError("not yet")
+    return Target({"total": [3.0]}, alignment=MetricAlignment("total"), weight=len(MADE) - 1)
 
 def nothing():
     return None

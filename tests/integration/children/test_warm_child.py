@@ -8,8 +8,9 @@ import pytest
 from modelops.contracts import BundleRef, FailureReason, SimReturn, SimStatus, SimTask
 from modelops.core.errors import ServiceError
 from modelops.worker.bundle_evaluator import BundleEvaluator
+from modelops.worker.child_environment import child_environment
 from modelops.worker.child_pool import ChildPool
-from modelops.worker.child_process import MAX_LOG_BYTES, child_environment
+from modelops.worker.model_log import MAX_LOG_BYTES
 from modelops.worker.outputs import from_ipc
 from modelops.worker.warm_child import CRASHES_ALLOWED, WarmChild
 
@@ -117,6 +118,7 @@ def test_a_module_that_cannot_be_imported_is_the_bundles_fault(child: WarmChild)
     ("function", "said", "wrote"),
     [
         ("ends", "it ended with exit status 7", "last words"),
+        ("prints_and_ends", "it ended with exit status 7", "last words"),
         ("is_killed", "it was killed by SIGKILL", ""),
         ("leaves_a_process", "it ended with exit status 1", ""),
     ],
@@ -199,7 +201,7 @@ def test_unmet_requirements_fail_before_anything_starts(
     assert _reason(outcome) is FailureReason.BUNDLE
     assert outcome.failure is not None
     assert "no-such-distribution isn't installed" in outcome.failure.message
-    assert "Install it" in outcome.failure.message
+    assert "install it" in outcome.failure.message
     assert child.pid is None
 
 
@@ -245,10 +247,26 @@ def test_targets_are_evaluated_in_a_child(
 ) -> None:
     outcome = child.simulate(make_task("simulate", a=2, b=3))
     with BundleEvaluator(bundle_dir, {"p": "targets:prevalence"}) as evaluator:
-        evaluation = evaluator.evaluate([outcome.tables, outcome.tables])
+        (evaluation,) = evaluator.evaluate([[outcome.tables, outcome.tables]])
 
     assert evaluation.failure is None
     assert (evaluation.loss, dict(evaluation.parts)) == (4.0, {"p": 4.0})
+
+
+def test_a_target_is_made_once_in_a_child(bundle_dir: Path) -> None:
+    import pyarrow as pa
+
+    from modelops.worker.outputs import to_ipc
+
+    trials = [[{"output": to_ipc(pa.table({"total": [total]}))}] for total in (3.0, 4.0, 5.0, 6.0)]
+    with BundleEvaluator(bundle_dir, {"p": "targets:counts"}) as evaluator:
+        (failed,) = evaluator.evaluate(trials[:1])
+        outcomes = [*evaluator.evaluate(trials[:2]), *evaluator.evaluate(trials[2:])]
+
+    # What failed is tried again.
+    assert failed.failure is not None
+    assert failed.failure.message == "target 'p': OSError: not yet"
+    assert [outcome.loss for outcome in outcomes] == [0.0, 1.0, 4.0, 9.0]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +275,7 @@ def test_targets_are_evaluated_in_a_child(
         ("prevalence", float("nan"), FailureReason.MODEL, "'p'"),
         ("prevalence", 1e200, FailureReason.MODEL, "'p'"),
         ("nothing", 1.0, FailureReason.MODEL, "target 'p': targets:nothing returned a NoneType"),
-        ("broken", 1.0, FailureReason.MODEL, "RuntimeError: the data are gone"),
+        ("broken", 1.0, FailureReason.MODEL, "target 'p': RuntimeError: the data are"),
         ("absent", 1.0, FailureReason.BUNDLE, "doesn't exist"),
     ],
 )
@@ -270,7 +288,7 @@ def test_evaluations_fail_with_the_targets_name(
 
     tables = {"output": to_ipc(pa.table({"total": [total]}))}
 
-    evaluation = child.evaluate({"p": f"targets:{target}"}, [tables])
+    (evaluation,) = child.evaluate({"p": f"targets:{target}"}, [[tables]])
 
     assert evaluation.failure is not None
     assert evaluation.failure.reason is reason

@@ -3,21 +3,31 @@
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import psutil
 import pytest
 
+from integration.execution.local_machine import LocalMachine
 from modelops.bundles.packing import pack
 from modelops.bundles.stores import open_store
 from modelops.contracts import BundleRef
-from modelops.services.dask_settings import SCHEDULER_ENV, WORKER_ENV
+from modelops.services.dask_settings import (
+    SCHEDULER_ENV,
+    WORKER_ENV,
+    scheduler_command,
+    supervisor_command,
+    tls_env,
+)
 from modelops.worker.lifeline import LIFELINE_VARIABLE
+from modelops.worker.supervisor import SCHEDULER_VARIABLE
 
+# Children are told of locales, and of hardly anything else.
+_MARK = "LC_MODELOPS_CLUSTER"
 SECONDS = 50.0
 """How long anything may take before a test fails."""
 
@@ -25,12 +35,15 @@ SECONDS = 50.0
 class Cluster:
     """Real processes on loopback that end with the test process, however it ends."""
 
-    def __init__(self, folder: Path, scheduler_env: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, scheduler_env: Mapping[str, str], certificates: Path | None
+    ) -> None:
         self.home = folder / "home"
         self.store_url = f"oci-layout://{folder / 'store'}"
         self.ready_file = folder / "ready.json"
         self._folder = folder
         self._scheduler_env = scheduler_env
+        self._certificates = certificates
         self._port = _free_port()
         self._lifeline, self._lifeline_writer = os.pipe()
         self._log_grew = threading.Condition()
@@ -38,7 +51,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        return f"tcp://127.0.0.1:{self._port}"
+        return f"{'tls' if self._certificates else 'tcp'}://127.0.0.1:{self._port}"
 
     def write_bundle(self, model: str, targets: str = "") -> Path:
         """Write a bundle with a module `model` and a module `targets`."""
@@ -55,35 +68,38 @@ class Cluster:
         """Put a bundle where the workers fetch it."""
         return open_store(self.store_url).push("tests/model", pack(bundle))
 
-    def start_scheduler(self) -> None:
+    def start_scheduler(self, *, knows_groups: bool = True) -> None:
         """Start a scheduler, always at the same address."""
-        command = [
-            *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
-            *("--port", str(self._port), "--no-show"),
-            *("--no-dashboard", "--dashboard-address", "127.0.0.1:0"),
-            *("--preload", "modelops.worker.lifeline"),
-        ]
+        command = scheduler_command(self._port)
+        if not knows_groups:
+            at = command.index("modelops.worker.group_load")
+            del command[at - 1 : at + 1]
         with (self._folder / "scheduler.log").open("ab") as log:
             self.scheduler = subprocess.Popen(
                 command,
-                env=self._environment() | dict(self._scheduler_env),
+                env=self._environment("scheduler") | dict(self._scheduler_env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=(self._lifeline,),
             )
 
-    def start_supervisor(self, workers: int, threads: int = 1) -> None:
-        """Start a group of workers and wait until all have registered."""
-        command = [
-            *(sys.executable, "-m", "modelops.worker.supervisor", "--scheduler", self.address),
-            *("--min", str(workers), "--max", str(workers), "--threads", str(threads)),
-            *("--name", "cpu", "--ready-file", str(self.ready_file)),
-            *("--local-directory", str(self._folder / "dask")),
-        ]
+    def start_supervisor(
+        self, workers: int, threads: int = 1, maximum: int | None = None, **options: Any
+    ) -> None:
+        """Start a group of workers and wait until those that it begins with have registered."""
+        command = supervisor_command(
+            "cpu",
+            workers,
+            workers if maximum is None else maximum,
+            threads=threads,
+            directory=str(self._folder / "dask"),
+            ready_file=str(self.ready_file),
+            **options,
+        )
         self.supervisor = subprocess.Popen(
             command,
-            env=self._environment() | dict(WORKER_ENV),
+            env=self._environment("worker") | dict(WORKER_ENV),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -117,21 +133,21 @@ class Cluster:
         _, alive = psutil.wait_procs(processes, timeout=SECONDS)
         assert alive == []
 
+    def stop_supervisor(self) -> None:
+        """End the workers, gently first."""
+        _end(self.supervisor)
+        self._reader.join(SECONDS)
+        assert self.supervisor.stderr is not None
+        self.supervisor.stderr.close()
+
     def stop(self) -> None:
         """End the cluster, gently first."""
-        for name in ("supervisor", "scheduler"):
-            process = getattr(self, name, None)
-            if process:
-                process.terminate()
-                try:
-                    process.wait(SECONDS)
-                finally:
-                    process.kill()
+        if hasattr(self, "supervisor"):
+            self.stop_supervisor()
+        if hasattr(self, "scheduler"):
+            _end(self.scheduler)
         os.close(self._lifeline_writer)
         os.close(self._lifeline)
-        if hasattr(self, "_reader"):
-            self._reader.join(SECONDS)
-            self.supervisor.stderr.close()
 
     def _read_log(self) -> None:
         for line in self.supervisor.stderr:
@@ -139,19 +155,20 @@ class Cluster:
                 self._log.append(line)
                 self._log_grew.notify_all()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, role: Literal["scheduler", "worker"]) -> dict[str, str]:
         return {
             **os.environ,
+            **({} if self._certificates is None else tls_env(str(self._certificates), role)),
+            SCHEDULER_VARIABLE: self.address,
             "MODELOPS_HOME": str(self.home),
             "MODELOPS_BUNDLE_REGISTRY": self.store_url,
             LIFELINE_VARIABLE: str(self._lifeline),
+            _MARK: str(self.home),
         }
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        """Warm children run inside the unpacked bundles; the others know where these are."""
         try:
-            is_child = Path(process.cwd()).is_relative_to(self.home)
-            return is_child or process.environ().get("MODELOPS_HOME") == str(self.home)
+            return process.environ().get(_MARK) == str(self.home)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
 
@@ -166,16 +183,33 @@ def start_cluster() -> Callable[..., AbstractContextManager[Cluster]]:
         workers: int,
         threads: int = 1,
         scheduler_env: Mapping[str, str] = SCHEDULER_ENV,
+        certificates: Path | None = None,
+        **options: Any,
     ) -> Iterator[Cluster]:
         with ExitStack() as stack:
-            cluster = Cluster(folder, scheduler_env)
+            cluster = Cluster(folder, scheduler_env, certificates)
             stack.callback(cluster.stop)
             cluster.start_scheduler()
-            cluster.start_supervisor(workers, threads)
+            cluster.start_supervisor(workers, threads, **options)
             yield cluster
         cluster.assert_gone(cluster.processes())
 
     return start
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalMachine:
+    """What runs simulations on this machine, with a home of its own."""
+    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
+    return LocalMachine(tmp_path)
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(SECONDS)
+    finally:
+        process.kill()
 
 
 def _free_port() -> int:

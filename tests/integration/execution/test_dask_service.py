@@ -5,6 +5,7 @@ import gc
 import importlib.util
 import socket
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 import pytest
 from distributed import Client, LocalCluster
 
+from modelops.bundles.signatures import sign_bundle
+from modelops.bundles.signing_keys import SigningKey
+from modelops.bundles.stores import open_store
 from modelops.contracts import (
     BundleRef,
     ContractError,
@@ -25,7 +29,6 @@ from modelops.contracts import (
     SimulationService,
 )
 from modelops.core.errors import ServiceError
-from modelops.services import dask_simulation
 from modelops.services.dask_simulation import DaskSimulationService
 from modelops.worker.bundle_evaluator import BundleEvaluator
 from modelops.worker.outputs import to_ipc, to_tables
@@ -67,6 +70,12 @@ def sleeps(params, seed):
 
 def naps(params, seed):
     time.sleep(5)
+    return {"x": 1}
+
+def signs(params, seed):
+    with open(params["book"], "ab", buffering=0) as book:
+        book.write(params["name"].encode())
+    time.sleep(0.02)
     return {"x": 1}
 """
 TARGETS = """
@@ -161,6 +170,19 @@ def test_a_simulation_over_its_time_limit_is_given_up(cluster: Any, ref: BundleR
     assert _failure(outcome) == (FailureReason.TIMEOUT, "it took longer than 0.5 s")
 
 
+def test_only_signed_code_runs_where_a_signature_is_demanded(cluster: Any, ref: BundleRef) -> None:
+    task = ("model:simulate", {"beta": 0.5}, 1)
+    key, store = SigningKey.generate(), open_store(cluster.store_url)
+    with DaskSimulationService(cluster.address, public_key=key.public) as service:
+        # The workers have it unpacked already, for those who demand none.
+        refused = service.submit(*task, bundle_ref=ref).result(SECONDS)
+        assert _failure(refused)[0] is FailureReason.BUNDLE
+        assert "isn't signed" in _failure(refused)[1]
+        sign_bundle(store, ref, key)
+        taken = service.submit(*task, bundle_ref=ref).result(SECONDS)
+        assert taken.status is SimStatus.COMPLETED
+
+
 def test_only_the_groups_own_workers_take_its_tasks(cluster: Any, ref: BundleRef) -> None:
     task = ("model:simulate", {"beta": 0.5})
     with (
@@ -179,7 +201,7 @@ def test_a_model_that_returns_nan_fails_the_evaluation_by_its_targets_name(
 ) -> None:
     outcome = service.submit("model:returns_nan", {}, 1, bundle_ref=ref).result(SECONDS)
     with BundleEvaluator(bundle_dir, {"prevalence": "targets:prevalence"}) as evaluator:
-        evaluation = evaluator.evaluate([outcome.tables])
+        (evaluation,) = evaluator.evaluate([[outcome.tables]])
 
     assert outcome.status is SimStatus.COMPLETED
     assert evaluation.failure is not None
@@ -204,10 +226,8 @@ def test_identical_tasks_both_come_back(service: SimulationService, ref: BundleR
 
 
 def test_what_waits_here_is_started_as_others_end(
-    service: SimulationService, ref: BundleRef, monkeypatch: pytest.MonkeyPatch
+    service: SimulationService, ref: BundleRef
 ) -> None:
-    monkeypatch.setattr(dask_simulation, "MAX_IN_FLIGHT", 3)
-
     futures = [
         service.submit("model:simulate", {"beta": 0.1}, seed, bundle_ref=ref) for seed in range(40)
     ]
@@ -233,9 +253,8 @@ def test_callbacks_hear_of_the_outcome(service: SimulationService, ref: BundleRe
 
 
 def test_a_cancelled_simulation_is_given_up_and_the_others_are_not(
-    cluster: Any, ref: BundleRef, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, ref: BundleRef
 ) -> None:
-    monkeypatch.setattr(dask_simulation, "MAX_IN_FLIGHT", 2)
     with DaskSimulationService(cluster.address) as service:
         under_way = service.submit("model:naps", {}, 1, bundle_ref=ref)
         other = service.submit("model:simulate", {"beta": 0.1}, 1, bundle_ref=ref)
@@ -272,6 +291,48 @@ def test_delivered_outcomes_are_let_go(service: SimulationService, ref: BundleRe
     gc.collect()
 
     assert outcome() is None
+
+
+def test_what_was_sent_is_let_go(service: SimulationService, ref: BundleRef) -> None:
+    def run(seed: int) -> None:
+        params = {"beta": 0.1, "note": "x" * 100_000}
+        service.submit("model:simulate", params, seed, bundle_ref=ref).result(SECONDS)
+
+    run(0)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for seed in range(1, 31):
+            run(seed)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 1_000_000
+
+
+def test_two_runs_share_the_workers(cluster: Any, ref: BundleRef, tmp_path: Path) -> None:
+    """However many simulations the first has waiting, the second gets about half from then on."""
+    book = tmp_path / "book"
+    with (
+        DaskSimulationService(cluster.address) as first,
+        DaskSimulationService(cluster.address) as second,
+    ):
+        futures: list[Future] = []
+        for service, name, count in ((first, "a", 1_500), (second, "b", 300)):
+            params = {"book": str(book), "name": name}
+            futures += [
+                service.submit("model:signs", params, seed, bundle_ref=ref) for seed in range(count)
+            ]
+        second.gather(futures[1_500:])
+        signed = book.read_text()
+        for future in futures:
+            future.cancel()
+
+    from_then_on = signed[signed.index("b") :]
+    share = from_then_on.count("b") / len(from_then_on)
+    assert 0.3 < share < 0.7
 
 
 def test_a_client_of_the_callers_will_do_and_stays_the_callers(

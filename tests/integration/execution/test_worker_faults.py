@@ -8,8 +8,11 @@ from typing import Any
 
 import psutil
 import pytest
+from distributed import Client
+from distributed.comm import CommClosedError
 
 from modelops.contracts import BundleRef, Future, SimReturn, SimStatus
+from modelops.core.errors import ServiceError
 from modelops.services.dask_simulation import DaskSimulationService
 
 pytestmark = pytest.mark.integration
@@ -17,7 +20,7 @@ pytestmark = pytest.mark.integration
 SECONDS = 50.0
 
 MODEL = """
-import os, random, time
+import psutil, os, random, time
 
 def simulate(params, seed):
     return {"x": random.Random(seed).random(), "beta": params["beta"]}
@@ -31,7 +34,7 @@ def tells_once(params, seed):
         # Opening a named pipe to write waits until the test opens it to read.
         with open(os.open(params["pipe"], os.O_WRONLY), "w") as pipe:
             os.remove(params["pipe"])
-            pipe.write(f"{os.getpid()} {os.getppid()}")
+            pipe.write(f"{os.getpid()} {psutil.Process(os.getppid()).ppid()}")
     except FileNotFoundError:
         return simulate({"beta": 0.0}, seed)
     time.sleep(600)
@@ -62,6 +65,7 @@ def _start_and_meet(
     return future, psutil.Process(int(child)), psutil.Process(int(worker))
 
 
+@pytest.mark.timeout(180)  # three clusters
 def test_results_do_not_depend_on_the_number_of_workers(start_cluster: Any, tmp_path: Path) -> None:
     contents = []
     for workers in (1, 2, 4):
@@ -80,6 +84,30 @@ def test_results_do_not_depend_on_the_number_of_workers(start_cluster: Any, tmp_
     assert contents[0] == contents[1] == contents[2]
 
 
+def test_a_connection_that_breaks_while_results_come_costs_none(
+    start_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, breaks = Client._gather_remote, iter([True, True])
+
+    async def gather(client: Any, *arguments: Any) -> Any:
+        if next(breaks, False):
+            # As the real one does before it asks.
+            client._gather_keys = client._gather_future = None
+            raise CommClosedError("broken by the test")
+        return await real(client, *arguments)
+
+    with (
+        start_cluster(tmp_path, workers=1) as cluster,
+        DaskSimulationService(cluster.address) as service,
+    ):
+        ref = cluster.push(cluster.write_bundle(MODEL))
+        expected = service.gather(_submit(service, "simulate", ref, 10))
+        monkeypatch.setattr(Client, "_gather_remote", gather)
+        outcomes = service.gather(_submit(service, "simulate", ref, 10))
+    assert next(breaks, None) is None
+    assert _contents(outcomes) == _contents(expected)
+
+
 def test_a_killed_worker_costs_no_result_and_is_started_again(
     start_cluster: Any, tmp_path: Path
 ) -> None:
@@ -92,7 +120,7 @@ def test_a_killed_worker_costs_no_result_and_is_started_again(
         futures = _submit(service, "slow", ref, 60)
         futures[10].result(SECONDS)
         victim = cluster.workers()[0]
-        children = victim.children()
+        children = victim.children(recursive=True)
         victim.kill()
         outcomes = [future.result(SECONDS) for future in futures]
         cluster.wait_for_log("has registered", times=3)
@@ -155,6 +183,32 @@ def test_simulations_outlive_a_scheduler(start_cluster: Any, tmp_path: Path) -> 
             SimStatus.COMPLETED
         ] * 6
         cluster.assert_gone([child])
+
+
+@pytest.mark.timeout(120)
+def test_a_service_can_be_closed_while_its_scheduler_is_away(
+    start_cluster: Any, tmp_path: Path
+) -> None:
+    with start_cluster(tmp_path, workers=1) as cluster:
+        service = DaskSimulationService(cluster.address, reconnect_timeout=600)
+        ref = cluster.push(cluster.write_bundle(MODEL))
+        future, _, _ = _start_and_meet(service, ref, tmp_path)
+        cluster.scheduler.kill()
+        cluster.scheduler.wait()
+        service.close()
+        assert future.cancelled()
+
+
+def test_a_scheduler_that_stays_away_is_an_error(start_cluster: Any, tmp_path: Path) -> None:
+    with (
+        start_cluster(tmp_path, workers=1) as cluster,
+        DaskSimulationService(cluster.address, reconnect_timeout=1) as service,
+    ):
+        ref = cluster.push(cluster.write_bundle(MODEL))
+        future, _, _ = _start_and_meet(service, ref, tmp_path)
+        cluster.scheduler.kill()
+        with pytest.raises(ServiceError, match="is gone"):
+            future.result(SECONDS)
 
 
 @pytest.mark.parametrize(

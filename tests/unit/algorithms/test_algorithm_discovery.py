@@ -4,8 +4,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from modelops.algorithms import discovery
-from modelops.algorithms.discovery import algorithm_types, create_algorithm
-from modelops.contracts import AdaptiveAlgorithm, AlgorithmSettings
+from modelops.algorithms.discovery import algorithm_types, check_options, create_algorithm
+from modelops.contracts import AdaptiveAlgorithm, AlgorithmSettings, SearchSpace
 from modelops.core import plugins
 from modelops.core.errors import AlgorithmError
 from modelops.testing.algorithms import SPACE
@@ -67,3 +67,36 @@ def test_what_a_factory_makes_must_be_an_algorithm(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("collections.namedtuple", lambda space, settings: object())
     with pytest.raises(AlgorithmError, match="no ask, tell and finished"):
         create_algorithm("odd", SPACE, SETTINGS)
+
+
+def test_all_wrong_options_are_named_at_once() -> None:
+    wrong = AlgorithmSettings(1, 5, 2, {"n_startup_trails": 3, "multivariate": "yes"})
+    with pytest.raises(AlgorithmError) as caught:
+        create_algorithm("optuna", SPACE, wrong)
+    unknown, meant, wrong_value = str(caught.value).splitlines()
+    assert unknown.startswith("Sampler tpe has no option 'n_startup_trails'; it has: sampler, ")
+    assert meant == "Did you mean `n_startup_trials`?"
+    assert wrong_value == "Sampler tpe: multivariate is 'yes': this must be true or false."
+
+
+class Careful:
+    """An algorithm that is its own factory; its `check` isn't one of options."""
+
+    def __init__(self, space: SearchSpace, settings: AlgorithmSettings) -> None:
+        if settings.options:
+            raise ValueError("it takes no options")
+
+    def check(self) -> None:
+        raise AssertionError
+
+
+def test_a_class_is_a_factory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, careful=f"{__name__}:Careful")
+    (problem,) = check_options("careful", SPACE, SETTINGS)
+    assert (problem.path, problem.message) == ((), "it takes no options")
+    assert check_options("careful", SPACE, AlgorithmSettings(1, 5, 2, {})) == ()
+
+
+def test_options_of_a_type_that_is_not_there() -> None:
+    with pytest.raises(AlgorithmError, match="no algorithm 'none'"):
+        check_options("none", SPACE, SETTINGS)

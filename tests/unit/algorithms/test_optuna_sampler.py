@@ -1,6 +1,7 @@
 import logging
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import optuna
@@ -39,6 +40,22 @@ class TestNSGAII(OptunaContract):
     options: ClassVar[Mapping[str, Any]] = {"sampler": "nsgaii", "population_size": 6}
 
 
+class TestCMAES(OptunaContract):
+    options: ClassVar[Mapping[str, Any]] = {"sampler": "cmaes", "popsize": 4}
+
+
+class TestQMC(OptunaContract):
+    options: ClassVar[Mapping[str, Any]] = {"sampler": "qmc", "scramble": True}
+
+
+class TestUnivariateTPE(OptunaContract):
+    options: ClassVar[Mapping[str, Any]] = {
+        "n_startup_trials": 5,
+        "multivariate": False,
+        "constant_liar": False,
+    }
+
+
 def settings(seed: int = 7, n_trials: int = 25, **options: Any) -> AlgorithmSettings:
     return AlgorithmSettings(seed=seed, n_trials=n_trials, n_parallel=1, options=options)
 
@@ -52,12 +69,26 @@ def fails(number: int) -> bool:
     return number % 7 == 3
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii"])
+@pytest.mark.parametrize(
+    ("sampler", "options"),
+    [
+        ("tpe", {}),
+        ("tpe", {"multivariate": False, "constant_liar": False, "n_startup_trials": 3}),
+        ("random", {}),
+        ("cmaes", {}),
+        ("cmaes", {"popsize": 4, "sigma0": 0.3}),
+        ("qmc", {}),
+        ("qmc", {"qmc_type": "halton", "scramble": True}),
+        ("nsgaii", {"population_size": 8}),
+    ],
+)
 @pytest.mark.parametrize("seed", [7, 2**32 - 1])
-def test_asks_for_what_bare_optuna_would(sampler: str, seed: int) -> None:
-    classes = {
+def test_asks_for_what_bare_optuna_would(sampler: str, options: dict[str, Any], seed: int) -> None:
+    classes: dict[str, Any] = {
         "tpe": optuna.samplers.TPESampler,
         "random": optuna.samplers.RandomSampler,
+        "cmaes": optuna.samplers.CmaEsSampler,
+        "qmc": optuna.samplers.QMCSampler,
         "nsgaii": optuna.samplers.NSGAIISampler,
     }
     bare: list[dict[str, Any]] = []
@@ -73,10 +104,14 @@ def test_asks_for_what_bare_optuna_would(sampler: str, seed: int) -> None:
         return math.nan if fails(trial.number) else loss_of(params)
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=classes[sampler](seed=seed), direction="minimize")
-    study.optimize(objective, n_trials=25)
+    with warnings.catch_warnings():
+        # Of options that a later version drops, and of samplers that are experimental.
+        warnings.simplefilter("ignore")
+        bare_sampler = classes[sampler](seed=seed, **options)
+    study = optuna.create_study(sampler=bare_sampler, direction="minimize")
+    study.optimize(objective, n_trials=40)
 
-    algorithm = create(SPACE, settings(seed, sampler=sampler))
+    algorithm = create(SPACE, settings(seed, n_trials=40, sampler=sampler, **options))
     ours: list[dict[str, Any]] = []
     while not algorithm.finished():
         (asked,) = algorithm.ask(1)
@@ -166,7 +201,42 @@ def test_a_sampler_whose_package_is_missing_says_how_to_install_it(
 
 def test_optuna_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     optuna.logging.set_verbosity(logging.INFO)
-    algorithm = create(SPACE, settings(n_trials=3, multivariate=True))
-    for asked in algorithm.ask(3):
-        algorithm.tell([result(asked)])
+    for options in ({"multivariate": True}, {"sampler": "cmaes", "sigma0": 0.2}):
+        algorithm = create(SPACE, settings(n_trials=3, **options))
+        for asked in algorithm.ask(3):
+            algorithm.tell([result(asked)])
     assert capfd.readouterr() == ("", "")
+
+
+def test_cmaes_asks_for_no_trial_that_its_generation_does_not_need() -> None:
+    space = SearchSpace({"x": FloatParameter(-1.0, 1.0), "y": FloatParameter(-1.0, 1.0)})
+    algorithm = create(space, settings(7, n_trials=40, sampler="cmaes", popsize=4))
+
+    def ends(asked: Sequence[UniqueParameterSet], status: TrialStatus) -> None:
+        for item in asked:
+            loss = item.params["x"] ** 2 if status is TrialStatus.COMPLETED else math.nan
+            algorithm.tell([TrialResult(item.param_id, loss, status=status, trial=item.trial)])
+
+    first = algorithm.ask(16)
+    assert len(first) == 1
+    assert algorithm.ask(16) == []
+    ends(first, TrialStatus.COMPLETED)
+    generation = algorithm.ask(16)
+    assert len(generation) == 4
+    assert algorithm.ask(16) == []
+    # Of the four, one brings nothing: another takes its place, and only then there is a next four.
+    ends(generation[:1], TrialStatus.FAILED)
+    instead = algorithm.ask(16)
+    assert len(instead) == 1
+    ends(generation[1:], TrialStatus.COMPLETED)
+    assert algorithm.ask(16) == []
+    ends(instead, TrialStatus.COMPLETED)
+    assert len(algorithm.ask(16)) == 4
+
+
+def test_cmaes_waits_for_nothing_where_there_are_only_choices() -> None:
+    space = SearchSpace({"kind": CategoricalParameter(("a", "b", "c"))})
+    algorithm = create(space, settings(7, n_trials=40, sampler="cmaes"))
+    (first,) = algorithm.ask(16)
+    algorithm.tell([TrialResult(first.param_id, 1.0, trial=first.trial)])
+    assert len(algorithm.ask(16)) == 16

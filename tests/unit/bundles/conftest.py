@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,18 @@ TARGETS = (
 )
 
 MakeBundle = Callable[..., Path]
+
+
+@pytest.fixture
+def no_logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without logins, and an environment without settings of the user's; returns it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in list(os.environ):
+        if name.startswith(("MODELOPS_BUNDLE", "AZURE_", "XDG_", "DOCKER_", "REGISTRY_AUTH")):
+            monkeypatch.delenv(name)
+    return home
 
 
 @pytest.fixture

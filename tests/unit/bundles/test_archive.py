@@ -4,7 +4,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.bundles.archive import archive, parent_directories
@@ -30,7 +30,6 @@ def write_all(root: Path, contents: dict[str, bytes]) -> dict[str, bytes]:
     return written
 
 
-@settings(max_examples=50)
 @given(contents=st.dictionaries(paths, st.binary(max_size=1500), max_size=6))
 def test_other_readers_read_what_was_written(contents):
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 import pytest
 
-from modelops.bundles.discovery import discover, resolve_model, resolve_targets
+from modelops.bundles.discovery import discover, resolve_model, resolve_targets, search
 from modelops.bundles.registry_file import REGISTRY_FILE
 from modelops.core.errors import BundleFileError
 
@@ -43,6 +43,12 @@ def test_ways_to_write_the_decorator(make_bundle, decorator, expected):
         ("from other import target as goal\n@goal.target\ndef f(): ...", {}),
         ("@a.b().target\ndef f(): ...", {}),
         ("@target.other\ndef f(): ...", {}),
+        ("from modelops import calibration as c\n@c.target\ndef f(): ...", {"f": "more:f"}),
+        (
+            "import modelops.calibration as a\n@a.target('x')\ndef f(): 1\n@a.target\ndef g(): 2",
+            {"x": "more:f", "g": "more:g"},
+        ),
+        ("match 1:\n  case 1:\n    @target\n    def f(): ...", {"f": "more:f"}),
         ("class A:\n  @target\n  def f(self): ...", {}),
         ("def g():\n  @target\n  def f(): ...", {}),
         ("# @target\ntext = '@target'\n", {}),
@@ -92,6 +98,31 @@ def test_broken_python_is_located(make_bundle):
     root = make_bundle({"more.py": "x = 1\n@target\ndef f(:\n"})
     with pytest.raises(BundleFileError, match=r"more\.py:3:7"):
         discover(root)
+
+
+def test_all_that_is_broken_is_named_and_the_rest_is_found(make_bundle):
+    root = make_bundle(
+        {
+            "a.py": "@target\ndef f(:",
+            "b.py": "@target(NAME)\ndef g(): ...",
+            "c.py": "@target\ndef prevalence(): ...",
+            "d-e.py": "@model\ndef run(params, seed): ...",
+            "f.py": "@model\ndef other(params, seed): ...",
+        }
+    )
+    with pytest.raises(BundleFileError) as caught:
+        discover(root)
+    for words in (
+        "a.py:2:7",
+        "b.py:1:9",
+        "Two targets have the id",
+        "no module can have this path",
+    ):
+        assert words in caught.value.message
+    found = search(root)
+    assert len(found.problems) == 4
+    assert set(found.registry.models) == {"other", "simulate"}
+    assert set(found.registry.targets) == {"prevalence"}
 
 
 def test_an_id_that_is_computed_is_an_error(make_bundle):

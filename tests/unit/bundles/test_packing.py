@@ -1,7 +1,10 @@
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -66,6 +69,7 @@ def test_execution_changes_the_digest(make_bundle):
     assert pack(root).digest != before
 
 
+@pytest.mark.integration
 def test_another_process_comes_to_the_same_digest(make_bundle):
     root = make_bundle()
     code = "from modelops.bundles.packing import pack; from pathlib import Path\n"
@@ -129,3 +133,39 @@ def test_a_file_that_changes_meanwhile_is_an_error(make_bundle, content):
 def test_a_manifest_that_is_ignored_is_an_error(make_bundle):
     with pytest.raises(BundleFileError, match=r"manifest\.json isn't packed"):
         pack(make_bundle({".mopsignore": "*.json\n"}))
+
+
+def test_small_files_are_in_several_archives(make_bundle):
+    files = {f"data/part{index % 7}/{index:02}.csv": f"{index}\n" * 20_000 for index in range(60)}
+    root = make_bundle({**files, "data/large.bin": bytes(LARGE)})
+    first, *archives = (layer for layer in pack(root).blobs[1:-1])
+    assert len(archives) >= 2
+    titles = [blob.descriptor.annotations[TITLE] for blob in (first, *archives)]
+    assert {str(PurePosixPath(title)) for title in titles} == {"sir"}
+    assert len(set(titles)) == len(titles)
+    found = {}
+    for blob in (first, *archives):
+        with tarfile.open(fileobj=io.BytesIO(b"".join(blob.chunks()))) as archive:
+            members = archive.getmembers()
+            for place, member in enumerate(members):
+                # Each archive has the directories of its own files, before them.
+                above = {m.name for m in members[:place] if m.isdir()}
+                assert member.name == "sir" or str(PurePosixPath(member.name).parent) in above
+                if member.isfile():
+                    assert member.name not in found
+                    found[member.name] = archive.extractfile(member).read()
+    assert found == {
+        f"sir/{path.relative_to(root)}": path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != "large.bin"
+    }
+
+
+def test_one_small_file_changes_one_archive(make_bundle):
+    files = {f"data/{index:02}.csv": f"{index}\n" * 20_000 for index in range(60)}
+    root = make_bundle(files)
+    before = {blob.descriptor.digest for blob in pack(root).blobs}
+    (root / "data/30.csv").write_text("changed\n" * 7000)
+    after = {blob.descriptor.digest for blob in pack(root).blobs}
+    assert len(before) >= 4
+    assert len(after - before) == 1

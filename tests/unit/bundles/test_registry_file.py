@@ -2,7 +2,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.bundles.registry_file import (
@@ -24,7 +24,6 @@ ids = st.text(st.characters(codec="utf-8").filter(str.isprintable), min_size=1)
 entries = st.dictionaries(ids.filter(lambda text: text == text.strip()), functions, max_size=5)
 
 
-@settings(max_examples=20)
 @given(models=entries, targets=entries)
 def test_what_is_written_is_read_and_does_not_depend_on_order(models, targets):
     registry = BundleRegistry(models=models, targets=targets)

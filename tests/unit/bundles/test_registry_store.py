@@ -2,12 +2,18 @@
 
 import http.server
 import threading
+import time
+from email.utils import formatdate
 
 import pytest
+import requests
+import stamina
 
+from modelops.bundles import transport
+from modelops.bundles.access import RegistryAccess
 from modelops.bundles.artifact import Descriptor, digest_of
-from modelops.bundles.packing import pack
 from modelops.bundles.registry_store import RegistryStore
+from modelops.bundles.retrying import asked_to_wait
 from modelops.bundles.stores import open_store, store_of
 from modelops.bundles.transport import RegistryTransport
 from modelops.contracts import BundleRef
@@ -61,7 +67,8 @@ def _no_logins(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server():
-    with Answers() as server:
+    # As often as otherwise, without the pauses.
+    with stamina.set_testing(True, attempts=4, cap=True), Answers() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -132,26 +139,6 @@ def test_a_busy_registry_is_waited_for(server, store):
     assert store.read_manifest(BundleRef("sir", digest_of(manifest))) == manifest
 
 
-def test_an_upload_that_breaks_begins_anew(server, store, make_bundle):
-    packed = pack(make_bundle())
-    begun = (202, {"Location": "/v2/sir/blobs/uploads/1?state=a%2Fb"}, b"")
-    server.answers = [
-        (404, {}, b""),
-        begun,
-        (500, {}, b""),
-        begun,
-        (201, {}, b""),
-        (200, {}, b""),
-        (200, {"Docker-Content-Digest": packed.digest}, b""),
-    ]
-    assert store.push("sir", packed) == BundleRef("sir", packed.digest)
-    puts = [(path, body) for method, path, _, body in server.requests if method == "PUT"]
-    config = packed.blobs[0]
-    digest = config.descriptor.digest.replace(":", "%3A")
-    path = f"/v2/sir/blobs/uploads/1?state=a%2Fb&digest={digest}"
-    assert puts == [(path, b"".join(config.chunks()))] * 2
-
-
 def test_what_is_not_the_digest_is_refused(server, store, tmp_path):
     server.answers = [(200, {}, b"x" * 100)]
     with pytest.raises(BundleError, match="it was altered"):
@@ -177,10 +164,110 @@ def test_a_download_that_breaks_is_tried_again(server, store, tmp_path):
     assert (tmp_path / "blob").read_bytes() == content
 
 
+CONTENT = bytes(range(256)) * 8
+CUT = {"Content-Length": str(len(CONTENT)), "Connection": "close"}
+BLOB = Descriptor(media_type="x", digest=digest_of(CONTENT), size=len(CONTENT))
+
+
+def part(start, *, said=None, content=None):
+    """The answer to a request for the bytes from `start` on."""
+    body = CONTENT[start:] if content is None else content
+    said = start if said is None else said
+    content_range = f"bytes {said}-{len(CONTENT) - 1}/{len(CONTENT)}"
+    return (206, {"Content-Range": content_range, "Content-Length": str(len(body))}, body)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ([(200, CUT, CONTENT[:700]), part(700)], [None, "bytes=700-"]),
+        ([(200, CUT, CONTENT[:700]), (200, {}, CONTENT)], [None, "bytes=700-"]),
+        (
+            [(200, CUT, CONTENT[:700]), (416, {}, b""), (200, {}, CONTENT)],
+            [None, "bytes=700-", None],
+        ),
+        ([(200, CUT, CONTENT[:700]), part(0), (200, {}, CONTENT)], [None, "bytes=700-"]),
+        (
+            [(200, CUT, CONTENT[:700]), part(700, said=600), (200, {}, CONTENT)],
+            [None, "bytes=700-", None],
+        ),
+        (
+            [(200, CUT, CONTENT[:700]), (206, {}, CONTENT[700:]), (200, {}, CONTENT)],
+            [None, "bytes=700-", None],
+        ),
+        (
+            [(200, CUT, CONTENT[:700]), (503, {}, b""), part(700)],
+            [None, "bytes=700-", "bytes=700-"],
+        ),
+    ],
+    ids=["taken up", "no parts", "no such part", "the whole", "another", "any", "busy"],
+)
+def test_a_download_that_breaks_is_taken_up(server, store, tmp_path, answers, asked):
+    server.answers = answers
+    store.fetch_blob(REF, BLOB, tmp_path / "blob")
+    assert (tmp_path / "blob").read_bytes() == CONTENT
+    assert [headers.get("Range") for _, _, headers, _ in server.requests] == asked
+
+
+def test_a_part_that_is_another_blobs_is_refused(server, store):
+    server.answers = [(200, CUT, CONTENT[:700]), part(700, content=bytes(len(CONTENT) - 700))]
+    with pytest.raises(BundleError, match="it was altered"):
+        store.read_blob(REF, BLOB)
+
+
+def test_progress_says_how_much_is_there(server, store):
+    counts = []
+    server.answers = [(200, CUT, CONTENT[:700]), (200, {}, CONTENT)]
+    assert store.read_blob(REF, BLOB, counts.append) == CONTENT
+    assert -700 in counts
+    assert sum(counts) == len(CONTENT)
+
+
+def test_a_registry_that_breaks_off_again_and_again_is_given_up(server, store):
+    server.answers = [(200, CUT, CONTENT[:700]), (206, {**part(700)[1], **CUT}, b"")]
+    with pytest.raises(BundleError, match="can't be used") as caught:
+        store.read_blob(REF, BLOB)
+    assert "that the registry runs" in caught.value.hint
+    assert len(server.requests) == 4
+
+
+def test_as_long_as_parts_come_a_download_goes_on(server, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(transport, "_WORTH_GOING_ON", 100)
+    cut = [(206, {**part(at)[1], **CUT}, CONTENT[at : at + 100]) for at in range(100, 900, 100)]
+    server.answers = [(200, CUT, CONTENT[:100]), *cut, part(900)]
+    store.fetch_blob(REF, BLOB, tmp_path / "blob")
+    assert (tmp_path / "blob").read_bytes() == CONTENT
+    assert len(server.requests) == 10
+
+
+def test_a_registry_that_says_when_is_waited_for(server, store):
+    server.answers = [(429, {"Retry-After": "0"}, b""), (200, {}, CONTENT)]
+    assert store.read_blob(REF, BLOB) == CONTENT
+
+
+def test_a_registry_that_asks_to_wait_for_hours_is_not_waited_for(server, store):
+    server.answers = [(429, {"Retry-After": "7200"}, b"")]
+    with pytest.raises(BundleError, match="429"):
+        store.read_blob(REF, BLOB)
+    assert len(server.requests) == 1
+
+
+def test_retry_after_may_be_a_date():
+    response = requests.Response()
+    assert asked_to_wait(response) is None
+    response.headers["Retry-After"] = "Wed, 21 Oct 2015 07:28:00 GMT"
+    assert asked_to_wait(response) == 0
+    response.headers["Retry-After"] = formatdate(time.time() + 600, usegmt=True)
+    assert 500 < asked_to_wait(response) <= 600
+    response.headers["Retry-After"] = "soon"
+    assert asked_to_wait(response) is None
+
+
 def test_what_is_not_there_is_said(server, store, tmp_path):
     with pytest.raises(BundleError, match=f"There is no {REF} in the bundle registry"):
         store.read_manifest(REF)
-    assert store.list_repositories() == []
+    with pytest.raises(BundleError, match="There is no such API"):
+        store.list_repositories()
     assert store.list_bundles("sir") == []
     with pytest.raises(BundleError, match="There is no sir:1"):
         store.resolve("sir", "1")
@@ -244,6 +331,73 @@ def test_plain_http_is_for_loopback_or_asked_for(monkeypatch, host, insecure, sc
     assert RegistryTransport(host)._scheme == scheme
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:5000", "ghcr.io"])
+def test_with_a_ca_plain_http_is_never_spoken(monkeypatch, tmp_path, host):
+    monkeypatch.setenv("MODELOPS_BUNDLE_INSECURE", "true")
+    ca = tmp_path / "ca.crt"
+    access = RegistryAccess(host, ca_file=str(ca))
+    with pytest.raises(BundleError, match=r"isn't there: .*ca\.crt"):
+        RegistryTransport(host, access)
+    ca.touch()
+    assert RegistryTransport(host, access)._scheme == "https"
+
+
+@pytest.mark.parametrize("url", ["me:pw-secret@ghcr.io", "oci://me:pw-secret@ghcr.io/team"])
+def test_an_address_with_a_password_is_refused_without_showing_it(url):
+    with pytest.raises(BundleError, match="holds a user or a password") as caught:
+        open_store(url)
+    assert "pw-secret" not in str(caught.value)
+
+
+CHALLENGE = (401, {"Www-Authenticate": 'Basic realm="r"'}, b"")
+
+
+def test_user_and_password_file_are_for_the_environments_own_registry(server, tmp_path):
+    (tmp_path / "password").write_text("hidden\n")
+    access = RegistryAccess(server.host, "me", str(tmp_path / "password"))
+    seen = []
+    answer = server.RequestHandlerClass._answer
+
+    def note(self):
+        seen.append(self.headers.get("Authorization"))
+        answer(self)
+
+    handler = type("Noting", (server.RequestHandlerClass,), {"do_GET": note})
+    server.RequestHandlerClass = handler
+    server.answers = [CHALLENGE, (200, {}, b'{"repositories": []}')]
+    assert store_of(REF, access).list_repositories() == []
+    assert seen == [None, "Basic bWU6aGlkZGVu"]
+    own = store_of(BundleRef("sir", REF.digest, server.host), access)
+    assert own._transport._authentication._access == access
+    other = store_of(BundleRef("sir", REF.digest, "ghcr.io"), access)
+    assert other._transport._authentication._access == RegistryAccess("oci://ghcr.io")
+
+
+@pytest.mark.parametrize(
+    ("username", "password_file", "words"),
+    [
+        ("me", "/nowhere/password", "can't be read: /nowhere/password"),
+        ("me", "", "only one of user and password"),
+        ("", "/nowhere/password", "only one of user and password"),
+    ],
+)
+def test_a_password_that_isnt_there_is_an_error(server, username, password_file, words):
+    server.answers = [CHALLENGE]
+    store = open_store(RegistryAccess(server.host, username, password_file))
+    with pytest.raises(BundleError, match=words):
+        store.list_repositories()
+
+
+def test_a_refused_password_is_an_error_that_names_its_file(server, tmp_path):
+    (tmp_path / "password").write_text("hidden")
+    server.answers = [CHALLENGE]
+    store = open_store(RegistryAccess(server.host, "me", str(tmp_path / "password")))
+    with pytest.raises(BundleError, match="Authentication failed") as caught:
+        store.list_repositories()
+    assert str(tmp_path / "password") in caught.value.hint
+    assert "hidden" not in str(caught.value)
+
+
 def test_another_value_of_insecure_is_refused(monkeypatch):
     monkeypatch.setenv("MODELOPS_BUNDLE_INSECURE", "yes")
     with pytest.raises(BundleError, match="MODELOPS_BUNDLE_INSECURE is 'yes'"):
@@ -251,7 +405,10 @@ def test_another_value_of_insecure_is_refused(monkeypatch):
 
 
 def test_azure_has_a_login_of_its_own():
-    assert "az acr login --name mine" in RegistryTransport("mine.azurecr.io")._login_hint()
+    assert (
+        "az acr login --name mine"
+        in RegistryTransport("mine.azurecr.io")._authentication.login_hint()
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_the_starter_is_valid_and_packs_the_same_each_time(tmp_path):
     assert pack(root).digest == pack(tmp_path / "other").digest
 
 
+@pytest.mark.integration
 def test_the_starter_runs_and_fits_its_data(tmp_path):
     create_bundle(tmp_path, "sir")
     done = subprocess.run(

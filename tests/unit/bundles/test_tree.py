@@ -2,8 +2,11 @@ import os
 import socket
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 
-from modelops.bundles.tree import list_files
+from modelops.bundles.tree import DEFAULT_IGNORES, _any_rule, list_files
 from modelops.core.errors import BundleFileError
 
 
@@ -102,3 +105,25 @@ def test_of_the_mode_only_execution_counts(make_bundle):
 def test_no_directory_is_an_error(tmp_path):
     with pytest.raises(BundleFileError, match="isn't a directory"):
         list_files(tmp_path / "none")
+
+
+rules = st.text(st.sampled_from("ab.*?/![]-\\# "), min_size=1, max_size=10)
+paths = st.lists(st.text(st.sampled_from("ab.-"), min_size=1, max_size=4), min_size=1).map("/".join)
+
+
+@given(lines=st.lists(rules, max_size=6), path=paths, end=st.sampled_from(["", "/"]))
+def test_what_no_rule_is_about_is_never_ignored(lines, path, end):
+    try:
+        spec = GitIgnoreSpec.from_lines([*DEFAULT_IGNORES, *lines])
+    except ValueError:
+        return
+    if _any_rule(spec)(path + end) is None:
+        assert spec.check_file(path + end).include is None
+
+
+@pytest.mark.parametrize("rules", [(), ("*.log", "/data/*", "!keep")])
+def test_few_files_are_asked_about_in_full(rules):
+    any_rule = _any_rule(GitIgnoreSpec.from_lines([*DEFAULT_IGNORES, *rules]))
+    assert any_rule("src/model.py") is None
+    assert any_rule("src/__pycache__/")
+    assert any_rule(".modelops-bundle/registry.yaml")

@@ -6,7 +6,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.calibration import (
@@ -67,7 +67,6 @@ def test_weights_are_used_and_parts_are_not_weighted() -> None:
     assert evaluation.loss == 2.0 * 10.0 + 0.5 * 9.0
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.lists(numbers, min_size=2, max_size=2), min_size=1, max_size=5),
     st.permutations(range(5)),
@@ -85,7 +84,6 @@ def test_the_order_of_replicates_changes_no_bit(
     assert evaluate_targets(dict(reversed(targets.items())), replicates).loss == loss
 
 
-@settings(max_examples=25)
 @given(st.lists(numbers, min_size=1, max_size=8), st.lists(numbers, min_size=8, max_size=8))
 def test_losses_are_those_of_numpy(observed: list[float], simulated: list[float]) -> None:
     data = {"day": range(1, len(observed) + 1), "cases": observed}

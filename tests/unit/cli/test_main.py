@@ -1,5 +1,6 @@
 """The command's entry: its table, its errors, its exit codes."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,12 @@ def test_an_error_is_a_message_and_a_hint_and_its_class_decides_the_exit_code(
 ) -> None:
     assert cli._report(NotThereError("It isn't there.", hint="Make it."), debug=False) == 4
     assert capsys.readouterr().err == "Error: It isn't there.\nMake it.\n"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_tries_that_fail_are_told_to_those_who_debug_only(debug: bool) -> None:
+    assert exit_code_of("version", *(["--debug"] if debug else [])) == 0
+    assert logging.getLogger("stamina").isEnabledFor(logging.WARNING) is debug
 
 
 def test_a_fault_of_ours_shows_its_traceback_only_with_debug(

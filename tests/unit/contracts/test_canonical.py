@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.contracts import ContractError, UniqueParameterSet, canonical_json, make_param_id
@@ -21,20 +21,17 @@ json_values = st.recursive(
 params = st.dictionaries(text, scalars, max_size=6)
 
 
-@settings(max_examples=30)
 @given(json_values)
 def test_canonical_json_is_json_that_means_the_same(value: object) -> None:
     assert json.loads(canonical_json(value)) == value
 
 
-@settings(max_examples=30)
 @given(st.dictionaries(text, json_values, max_size=4))
 def test_the_order_of_keys_is_forgotten(value: dict[str, object]) -> None:
     backwards = dict(reversed(list(value.items())))
     assert canonical_json(value) == canonical_json(backwards)
 
 
-@settings(max_examples=30)
 @given(json_values)
 def test_canonical_json_of_what_it_wrote_is_the_same(value: object) -> None:
     written = canonical_json(value)
@@ -89,7 +86,6 @@ def test_param_id_is_64_hex_digits_and_forgets_order(values: dict[str, object]) 
     assert make_param_id(dict(reversed(list(values.items())))) == param_id
 
 
-@settings(max_examples=30)
 @given(params, params)
 def test_different_parameters_have_different_ids(
     one: dict[str, object], other: dict[str, object]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from modelops.contracts import (
     MAX_DIAGNOSTICS_BYTES,
+    AlignedOutputs,
     CategoricalParameter,
     ContractError,
     FailureReason,
@@ -64,6 +65,22 @@ def test_a_failure_goes_with_the_status_failed() -> None:
         SimReturn("t", SimStatus.COMPLETED, failure=failure)
     with pytest.raises(ContractError):
         SimReturn("t", SimStatus.FAILED, {"a": b""}, failure)
+    aligned = AlignedOutputs({"target": b""})
+    with pytest.raises(ContractError):
+        SimReturn("t", SimStatus.FAILED, failure=failure, aligned=aligned)
+    with pytest.raises(ContractError):
+        SimReturn("t", SimStatus.COMPLETED, {"a": b""}, aligned=aligned)
+
+
+def test_outputs_are_tables_or_what_takes_their_place() -> None:
+    tables = {"a": b"1"}
+    aligned = AlignedOutputs({"target": b"2"})
+    assert SimReturn("t", SimStatus.COMPLETED, tables).outputs == tables
+    completed = SimReturn("t", SimStatus.COMPLETED, aligned=aligned)
+    assert completed.outputs is aligned
+    assert pickle.loads(pickle.dumps(completed)) == completed
+    with pytest.raises(TypeError):
+        aligned.points["target"] = b""  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelops.contracts import ContractError, check_seed, derive_seed
+from modelops.contracts import ContractError, canonical_json, check_seed, derive_seed
 
 seeds = st.integers(0, 2**64 - 1)
 param_ids = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -21,6 +21,16 @@ def test_a_seed_is_a_uint64_and_always_the_same(seed: int, param_id: str, replic
 def test_replicates_have_different_seeds(seed: int, param_id: str, replicates: int) -> None:
     derived = {derive_seed(seed, param_id, replicate) for replicate in range(replicates)}
     assert len(derived) == replicates
+
+
+@given(seeds, st.text('0123456789abcdef"ä,'), st.lists(st.integers(0, 99), min_size=1))
+def test_a_seed_is_hashed_of_its_canonical_json(
+    seed: int, param_id: str, replicates: list[int]
+) -> None:
+    for replicate in replicates:
+        text = canonical_json(["modelops:seed:v1", seed, param_id, replicate])
+        expected = int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
+        assert derive_seed(seed, param_id, replicate) == expected
 
 
 def test_a_seed_by_hand() -> None:

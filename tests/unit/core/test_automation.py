@@ -97,7 +97,7 @@ def test_the_default_backend_is_a_folder_and_any_other_is_left_alone(
 ) -> None:
     home = Home.current()
     workspace = automation.open_workspace(home, "p", modelops_home)
-    assert backend_of(workspace) == home.pulumi_state.as_uri()
+    assert backend_of(workspace) == f"{home.pulumi_state.as_uri()}?metadata=skip"
     monkeypatch.setenv("PULUMI_BACKEND_URL", "azblob://states")
     workspace = automation.open_workspace(home, "p", modelops_home)
     assert backend_of(workspace) == "azblob://states"

@@ -1,6 +1,7 @@
 """A run without I/O: an algorithm, a model and a journal that are lists, events in any order."""
 
 import hashlib
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from modelops.contracts import (
     SimFailure,
     SimReturn,
     SimStatus,
+    SnapshotError,
+    TrialOrder,
     TrialResult,
     UniqueParameterSet,
 )
@@ -25,8 +28,11 @@ from modelops.runner.instructions import (
     Evaluate,
     Event,
     Instruction,
+    PauseWanted,
     RecordAsk,
+    RecordPause,
     RecordResult,
+    ResumeWanted,
     SimulationFinished,
     Stop,
     Submit,
@@ -35,13 +41,19 @@ from modelops.runner.instructions import (
 )
 from modelops.runner.loop import RunLoop
 from modelops.runner.records import History
+from modelops.runner.snapshots import Position
 
 REF = BundleRef("sir", f"sha256:{'ab' * 32}")
 SPACE = SearchSpace({"x": FloatParameter(0.0, 1.0)})
 
 
 def make_plan(
-    n_trials: int = 12, n_parallel: int = 4, replicates: int = 2, max_failures: float = 1000
+    n_trials: int = 12,
+    n_parallel: int = 4,
+    replicates: int = 2,
+    max_failures: float = 1000,
+    order: TrialOrder = TrialOrder.ASK,
+    **limits: float,
 ) -> RunPlan:
     return RunPlan(
         algorithm="fit",
@@ -53,7 +65,8 @@ def make_plan(
         n_trials=n_trials,
         n_parallel=n_parallel,
         replicates=replicates,
-        limits=Limits(max_failures=max_failures),
+        limits=Limits(max_failures=max_failures, **limits),
+        order=order,
     )
 
 
@@ -93,6 +106,33 @@ class ChainAlgorithm:
     def _note(self, *call: object) -> None:
         self.calls.append(call)
         self._state.update(repr(call).encode())
+
+
+class KeptAlgorithm(ChainAlgorithm):
+    """A chain whose state can be kept.
+
+    Attributes:
+        asks: how often it was asked by the run that goes on.
+    """
+
+    asks = 0
+
+    def ask(self, n: int) -> list[UniqueParameterSet]:
+        self.asks += 1
+        return super().ask(n)
+
+    def snapshot(self) -> bytes:
+        return json.dumps(self.calls).encode()
+
+    def restore(self, snapshot: bytes) -> None:
+        try:
+            calls = json.loads(snapshot)
+        except ValueError as error:
+            raise SnapshotError("it's damaged") from error
+        for call in calls:
+            self._asked += call[0] == "ask"
+            self._told += call[0] == "tell"
+            self._note(*call)
 
 
 def simulate(params: dict[str, Scalar], seed: int, share_failing: float) -> SimReturn:
@@ -139,40 +179,74 @@ def follow(
     *,
     history: History | None = None,
     share_failing: float = 0.0,
+    wish: Callable[[], Event | None] = lambda: None,
+    begin_at: Position | None = None,
 ) -> SimulatedRun:
-    """Carry the loop's instructions out; `choose(n)` says which of n waiting events is next."""
+    """Carry the loop's instructions out; `choose(n)` says which of n waiting events is next.
+
+    `wish` may give an event of what somebody wants, at the start and before each other event. A
+    run that is paused and has nothing under way is resumed.
+    """
     run = SimulatedRun(calls=algorithm.calls)
-    loop = RunLoop(plan, history)
+    loop = RunLoop(plan, history, begin_at, asked_all=algorithm.finished())
     waiting: list[Event] = []
-    instructions = loop.start()
+    wanted = wish()
+    is_pausing = isinstance(wanted, PauseWanted)
+    instructions = [] if wanted is None else loop.handle(wanted)
+    instructions += loop.start()
     while True:
         for instruction in instructions:
             assert run.stop is None, "something was asked for after the stop"
-            run.instructions.append(instruction)
-            match instruction:
-                case Ask():
-                    asked = algorithm.ask(1)
-                    waiting.append(Asked(asked[0] if asked else None, algorithm.finished()))
-                case RecordAsk() | RecordResult():
-                    run.journal.append(instruction)
-                case Submit(number, replicate, parameters, seed):
-                    run.submitted.append(instruction)
-                    result = simulate(dict(parameters.params), seed, share_failing)
-                    waiting.append(SimulationFinished(number, replicate, result))
-                case Evaluate(number, replicates):
-                    waiting.append(evaluate(number, [dict(tables) for tables in replicates]))
-                case Tell(told):
-                    algorithm.tell([told])
-                case Stop():
-                    run.stop = instruction
+            assert not (is_pausing and isinstance(instruction, Ask | Submit)), "it is to pause"
+            assert not (waiting and isinstance(instruction, RecordPause)), "something is under way"
+            event = perform(instruction, run, algorithm, share_failing)
+            if event is not None:
+                waiting.append(event)
         if run.stop is not None:
             return run
-        assert waiting, "the loop waits for nothing"
-        instructions = loop.handle(waiting.pop(choose(len(waiting))))
+        wanted = wish()
+        if wanted is None and is_pausing and not waiting:
+            assert isinstance(run.instructions[-1], RecordPause)
+            wanted = ResumeWanted()
+        if wanted is not None:
+            is_pausing = isinstance(wanted, PauseWanted)
+            instructions = loop.handle(wanted)
+        else:
+            assert waiting, "the loop waits for nothing"
+            instructions = loop.handle(waiting.pop(choose(len(waiting))))
+
+
+def perform(
+    instruction: Instruction, run: SimulatedRun, algorithm: ChainAlgorithm, share_failing: float
+) -> Event | None:
+    """Carry an instruction out and return what comes of it."""
+    run.instructions.append(instruction)
+    match instruction:
+        case Ask():
+            asked = algorithm.ask(1)
+            return Asked(asked[0] if asked else None, algorithm.finished())
+        case RecordAsk() | RecordResult():
+            run.journal.append(instruction)
+        case Submit(number, replicate, parameters, seed):
+            run.submitted.append(instruction)
+            result = simulate(dict(parameters.params), seed, share_failing)
+            return SimulationFinished(number, replicate, result)
+        case Evaluate(number, replicates):
+            return evaluate(number, [dict(tables) for tables in replicates])
+        case Tell(told):
+            algorithm.tell([told])
+        case Stop():
+            run.stop = instruction
+    return None
 
 
 def history_of(journal: Sequence[RecordAsk | RecordResult]) -> History:
     return History(
         asked={item.trial.number: item.trial for item in journal if isinstance(item, RecordAsk)},
         ended={item.trial: item.outcome for item in journal if isinstance(item, RecordResult)},
+        places={
+            item.place: item.trial
+            for item in journal
+            if isinstance(item, RecordResult) and item.place is not None
+        },
     )

@@ -57,5 +57,7 @@ def test_progress_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_resumed_run_says_how_much_is_replayed(caplog: pytest.LogCaptureFixture) -> None:
-    RunLog(10, Clock()).resumed(asked=5, ended=3)
-    assert caplog.messages == ["resume replayed_trials=3 asked_trials=5 n_trials=10"]
+    RunLog(10, Clock()).resumed(asked=5, ended=3, restored=2)
+    assert caplog.messages == [
+        "resume replayed_trials=3 asked_trials=5 restored_trials=2 n_trials=10"
+    ]

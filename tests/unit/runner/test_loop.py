@@ -1,9 +1,10 @@
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.contracts import (
@@ -20,9 +21,15 @@ from modelops.core.errors import AlgorithmError, JournalError
 from modelops.runner.instructions import (
     Ask,
     Asked,
+    CancelWanted,
     Evaluate,
+    Event,
+    PauseWanted,
     RecordAsk,
+    RecordPause,
     RecordResult,
+    RecordResume,
+    ResumeWanted,
     SimulationFinished,
     Stop,
     Submit,
@@ -56,7 +63,6 @@ sizes = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
 @given(
     sizes,
     st.none() | st.integers(1, 5),
@@ -101,7 +107,6 @@ def test_neither_order_nor_a_restart_changes_the_run(
 
 
 @given(st.integers(1, 8), st.integers(1, 6))
-@settings(max_examples=30)
 def test_the_sequence_is_that_of_the_window(n_trials: int, n_parallel: int) -> None:
     plan = make_plan(n_trials=n_trials, n_parallel=n_parallel)
     run = follow(plan, ChainAlgorithm(n_trials), last)
@@ -291,3 +296,102 @@ def test_other_seeds_than_the_journals_are_refused() -> None:
     history = history_of(follow(plan, ChainAlgorithm(12), first).journal)
     with pytest.raises(JournalError, match="holds trial 0"):
         follow(replace(plan, seed=8), ChainAlgorithm(12), first, history=history)
+
+
+@given(
+    sizes,
+    st.none() | st.integers(1, 5),
+    st.sampled_from([0.0, 0.15]),
+    st.integers(0, 2**32),
+    st.data(),
+)
+def test_pausing_and_resuming_at_any_point_changes_nothing(
+    size: dict[str, int], generation: int | None, failing: float, seed: int, data: st.DataObject
+) -> None:
+    plan = make_plan(**size)
+    source = random.Random(seed)
+
+    def algorithm() -> ChainAlgorithm:
+        return ChainAlgorithm(plan.n_trials, generation)
+
+    def wish() -> Event | None:
+        return source.choice([None, None, None, PauseWanted(), ResumeWanted()])
+
+    reference = follow(plan, algorithm(), first, share_failing=failing)
+    paused = follow(plan, algorithm(), chance(seed), share_failing=failing, wish=wish)
+    assert paused.calls == reference.calls
+    assert paused.stop == reference.stop
+    for number, outcome in reference.outcomes().items():
+        assert paused.outcomes().get(number, outcome) == outcome
+    keys = [(item.trial, item.replicate) for item in paused.submitted]
+    assert len(keys) == len(set(keys))
+    kinds = [type(i) for i in paused.instructions if isinstance(i, RecordPause | RecordResume)]
+    assert all(kind is not after for kind, after in itertools.pairwise(kinds))
+
+    cut = data.draw(st.integers(0, len(paused.journal)))
+    history = history_of(paused.journal[:cut])
+    again = follow(
+        plan, algorithm(), chance(seed + 1), history=history, share_failing=failing, wish=wish
+    )
+    assert again.calls == reference.calls
+    assert again.stop == reference.stop
+
+
+@given(sizes, st.integers(0, 2**32), st.integers(0, 60))
+def test_a_run_that_was_cancelled_at_any_point_can_go_on(
+    size: dict[str, int], seed: int, patience: int
+) -> None:
+    plan = make_plan(**size)
+    reference = follow(plan, ChainAlgorithm(plan.n_trials), first)
+    events = iter([None] * patience + [CancelWanted()])
+    cancelled = follow(
+        plan, ChainAlgorithm(plan.n_trials), chance(seed), wish=lambda: next(events, None)
+    )
+    if cancelled.stop != reference.stop:
+        assert cancelled.stop == Stop(failed=False, cancelled=True)
+        assert cancelled.calls == reference.calls[: len(cancelled.calls)]
+    history = history_of(cancelled.journal)
+    reopened = follow(plan, ChainAlgorithm(plan.n_trials), chance(seed), history=history)
+    assert reopened.calls == reference.calls
+    assert reopened.stop == reference.stop
+
+
+def test_a_pause_waits_for_what_is_under_way() -> None:
+    loop = started(make_plan(n_trials=3, n_parallel=2, replicates=1))
+    # The second trial has been asked for by now; its answer is on its way.
+    assert loop.handle(PauseWanted()) == []
+    late = UniqueParameterSet.from_dict({"x": 0.7}, trial=1)
+    (recorded,) = loop.handle(Asked(late, finished=False))
+    assert isinstance(recorded, RecordAsk)
+    simulated = SimulationFinished(0, 0, simulate({"x": 0.5}, 1, 0.0))
+    assert [type(item) for item in loop.handle(simulated)] == [Evaluate]
+    ended = loop.handle(TrialEvaluated(0, 1.0, {"x": 1.0}))
+    assert [type(item) for item in ended] == [RecordResult, Tell, RecordPause]
+    assert loop.handle(PauseWanted()) == []
+    resumed = loop.handle(ResumeWanted())
+    assert [type(item) for item in resumed] == [RecordResume, Submit, Ask]
+    assert resumed[1].parameters == late
+    assert loop.handle(ResumeWanted()) == []
+
+
+def test_a_run_of_which_all_was_asked_ends_instead_of_pausing() -> None:
+    loop = started(make_plan(n_trials=1, replicates=1))
+    assert loop.handle(PauseWanted()) == []
+    loop.handle(SimulationFinished(0, 0, simulate({"x": 0.5}, 1, 0.0)))
+    ended = loop.handle(TrialEvaluated(0, 1.0, {"x": 1.0}))
+    assert [type(item) for item in ended] == [RecordResult, Tell, Stop]
+    assert ended[-1] == Stop(failed=False)
+
+
+def test_a_run_that_is_to_be_paused_from_the_start_asks_for_nothing() -> None:
+    loop = RunLoop(make_plan())
+    assert loop.handle(PauseWanted()) == [RecordPause()]
+    assert loop.start() == []
+    assert loop.handle(ResumeWanted()) == [RecordResume(), Ask()]
+
+
+def test_a_cancelled_run_stops_at_once_and_heeds_nothing_more() -> None:
+    loop = started(make_plan(n_trials=2))
+    assert loop.handle(CancelWanted()) == [Stop(failed=False, cancelled=True)]
+    assert loop.handle(SimulationFinished(0, 0, simulate({"x": 0.5}, 1, 0.0))) == []
+    assert loop.handle(ResumeWanted()) == []

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from modelops.core.errors import ModelOpsError, UsageError
+from modelops.contracts import RunContext
+from modelops.core.errors import ModelOpsError, SecretError, UsageError
 from modelops.runner.request import RunEnvironment, RunRequest
 from unit.runner.simulated_run import make_plan
 
@@ -62,3 +63,22 @@ def test_the_environment_is_read_and_shows_no_password() -> None:
 def test_all_variables_that_are_missing_are_named() -> None:
     with pytest.raises(UsageError, match=r"lacks DASK_SCHEDULER, OBJECT_STORE_URL\."):
         RunEnvironment.read({**VARIABLES, "DASK_SCHEDULER": "", "OBJECT_STORE_URL": ""})
+
+
+def test_the_database_may_be_a_secret_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    path.write_text(f"{VARIABLES['DATABASE_URL']}\n")
+    given = {**VARIABLES, "DATABASE_URL_FILE": str(path)}
+    del given["DATABASE_URL"]
+    environment = RunEnvironment.read(given)
+    assert environment.database_url == VARIABLES["DATABASE_URL"]
+    context = RunContext("fit-1", environment.variables())
+    assert context.environment == {**VARIABLES, "DATABASE_URL": "[redacted]"}
+    assert "hunter2" not in repr(environment)
+
+
+def test_a_secret_that_is_empty_is_not_taken_for_one_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    path.touch()
+    with pytest.raises(SecretError, match=r"DATABASE_URL.*is empty"):
+        RunEnvironment.read({**VARIABLES, "DATABASE_URL_FILE": str(path)})

@@ -1,5 +1,6 @@
 """Specs that the tests of `modelops.spec` start from."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,40 @@ spec:
           contacts: {low: 1, high: 20, type: int}
           scenario: {choices: [a, b]}
           n_agents: {value: 1000}
+        constraints: [beta * contacts < 20]
 """.replace("DIGEST", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+
+
+# The same without what nothing reads yet, so that it compiles.
+CLOUD = re.sub(
+    r" +(execution|task_memory|run_timeout|max_cost|target_loss|patience|module|require_signature)"
+    r": .*\n",
+    "",
+    FULLEST,
+)
+
+KUBERNETES = re.sub(r"(?s)  provider:\n.*?  registry: .*?\n", """\
+  provider:
+    name: kubernetes
+    kubeconfig: ~/.kube/config
+    context: my-cluster
+    storageClass: standard
+    namespace: modelling
+    external: true
+  registry: {class: external, url: ghcr.io, prefix: team/bundles}
+""", CLOUD).replace("azure-blob, bucket: calabaria-results", "pvc")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def cloud() -> str:
+    """The fullest that compiles, for azure."""
+    return CLOUD
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> str:
+    """The fullest that compiles, for a cluster that is there already."""
+    return KUBERNETES
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,8 @@ def test_the_fullest_form(fullest: str) -> None:
     spec = load_text(fullest)
     body = spec.spec
     assert (spec.metadata.name, spec.metadata.env) == ("prod", "prod")
-    assert body.provider.options["aks"] == {"name": "modelops-aks", "managed": True}
+    aks = {"name": "modelops-aks", "managed": True, "external": False}
+    assert body.provider.options["aks"] == aks
     assert (body.registry.class_, body.registry.prefix) == ("acr", "team/bundles")
     assert (body.object_store.class_, body.object_store.bucket) == (
         "azure-blob",
@@ -55,10 +56,21 @@ def test_the_fullest_form(fullest: str) -> None:
 
 
 @pytest.mark.parametrize("provider", ["local", "kubernetes", "azure", "acme"])
-def test_every_key_parses_for_every_provider(fullest: str, provider: str) -> None:
-    spec = load_text(fullest.replace("name: azure", f"name: {provider}"))
+def test_every_key_but_the_providers_own_is_taken_for_every_provider(
+    fullest: str, tmp_path: Path, provider: str
+) -> None:
+    path = tmp_path / "runtime.yaml"
+    path.write_text(fullest)
+    spec = load(path, provider=provider)
     assert spec.spec.provider.name == provider
-    assert spec.spec.provider.options["location"] == "eastus2"
+    of_azure = load_text(fullest).spec
+    assert spec.spec == of_azure.model_copy(update={"provider": spec.spec.provider})
+
+
+def test_the_keys_of_a_provider_that_nobody_knows_are_its_own_affair(small: str) -> None:
+    text = small.replace("{name: local}", "{name: acme, Zone: 3, deep: {a: [1, null]}, none: null}")
+    options = load_text(text).spec.provider.options
+    assert options == {"Zone": 3, "deep": {"a": [1, None]}, "none": None}
 
 
 def test_bindings_default_to_what_is_declared_first(small: str) -> None:

@@ -1,7 +1,7 @@
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.spec import RuntimeSpec, load_text, to_yaml
@@ -86,7 +86,6 @@ SPEC = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(SPEC)
 def test_what_is_shown_loads_as_an_equal_spec(data: dict[str, Any]) -> None:
     spec = RuntimeSpec.model_validate(data)
@@ -100,7 +99,7 @@ def test_every_default_is_shown(small: str) -> None:
     shown = yaml.safe_load(to_yaml(load_text(small)))
     assert shown["metadata"]["env"] == "dev"
     body = shown["spec"]
-    assert body["registry"] == {"managed": True, "prefix": ""}
+    assert body["registry"] == {"managed": True, "tls": False, "prefix": ""}
     assert body["objectStore"] == {"name": "results", "managed": True}
     assert body["databases"] == {"journal": {"managed": True, "containerized": False}}
     assert body["workerGroups"]["default"] == {

@@ -1,7 +1,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.integration
 def test_importing_the_spec_loads_nothing_heavy() -> None:
     code = (
         "import sys, modelops.spec\n"

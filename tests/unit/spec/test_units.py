@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.spec.units import parse_cpu, parse_duration, parse_memory
@@ -20,13 +20,11 @@ MEMORY_UNITS = {
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**6), st.sampled_from(sorted(MEMORY_UNITS)))
 def test_memory_is_a_number_times_its_unit(number: int, unit: str) -> None:
     assert parse_memory(f"{number}{unit}") == number * MEMORY_UNITS[unit]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**15 - 1))
 def test_plain_bytes_stay_as_they_are(number: int) -> None:
     assert parse_memory(number) == parse_memory(str(number)) == number
@@ -64,13 +62,11 @@ def test_wrong_memory_says_what_is_allowed(value: object) -> None:
         parse_memory(value)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**6))
 def test_thousandths_of_a_core(number: int) -> None:
     assert parse_cpu(f"{number}m") == number / 1000
 
 
-@settings(deadline=None)
 @given(st.floats(0.001, 10**6))
 def test_cores_as_numbers(number: float) -> None:
     number = round(number, 6)
@@ -83,7 +79,6 @@ def test_wrong_cpu_says_what_is_allowed(value: object) -> None:
         parse_cpu(value)
 
 
-@settings(deadline=None)
 @given(
     st.tuples(*(st.none() | st.integers(0, 10**4) for _ in range(5))).filter(
         lambda parts: any(part for part in parts)
@@ -112,7 +107,6 @@ def test_a_wrong_duration_says_what_is_allowed(value: object) -> None:
         parse_duration(value)
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_anything_is_a_finite_amount_above_zero_or_an_error(value: object) -> None:
     for parse in (parse_memory, parse_cpu, parse_duration):

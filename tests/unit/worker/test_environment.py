@@ -51,7 +51,7 @@ def test_an_unmet_requirement_is_named(tmp_path: Path, text: str, said: str) -> 
         check_requirements(_bundle(tmp_path, text, more="no-such-distribution"))
 
     assert said in caught.value.message
-    assert "Install it into the environment that runs the workers" in caught.value.hint
+    assert "install it into this Python's environment" in caught.value.hint
 
 
 def test_what_an_extra_asks_for_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

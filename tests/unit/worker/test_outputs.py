@@ -7,11 +7,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelops.core.errors import BundleFileError
-from modelops.worker.outputs import from_ipc, select_tables, to_ipc, to_tables
+from modelops.worker.outputs import RowCutter, from_ipc, rows_of, select_tables, to_ipc, to_tables
 
 columns = st.integers(1, 8).flatmap(
     lambda rows: st.dictionaries(
@@ -128,7 +128,6 @@ def test_only_the_outputs_asked_for_are_kept() -> None:
         select_tables(tables, ("a", "c"))
 
 
-@settings(max_examples=40)
 @given(columns)
 def test_tables_come_back_from_their_bytes(data: dict[str, list[Any]]) -> None:
     (table,) = to_tables({"t": data}).values()
@@ -136,7 +135,6 @@ def test_tables_come_back_from_their_bytes(data: dict[str, list[Any]]) -> None:
     assert from_ipc(to_ipc(table)).to_pydict() == data
 
 
-@settings(max_examples=40)
 @given(columns, st.data())
 def test_equal_tables_have_equal_bytes(data: dict[str, list[Any]], draw: st.DataObject) -> None:
     table = pa.table(data)
@@ -150,6 +148,35 @@ def test_equal_tables_have_equal_bytes(data: dict[str, list[Any]], draw: st.Data
     assert to_ipc(chunked) == expected
     assert to_ipc(longer.slice(table.num_rows)) == expected
     assert to_ipc(described) == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(np.arange(20.0)),
+        pa.array(np.arange(20), pa.int8()),
+        pa.array(["", "secret", "ä", "abc"] * 5),
+        pa.array([b"", b"secret", b"xy", b"abc"] * 5, pa.large_binary()),
+        pa.array(np.arange(20), pa.timestamp("us", "UTC")),
+        pa.array([True, True, False, True] * 5),
+        pa.array([1.0, None, 3.0, 4.0] * 5),
+        pa.array([None] * 20),
+        pa.array([[1], [2, 3], [], [4]] * 5),
+        pa.array(["a", "b", "a", "c"] * 5).dictionary_encode(),
+        pa.chunked_array([np.arange(7), np.arange(13)]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_rows_cut_out_of_a_table_have_the_bytes_of_a_table_of_their_own(column: pa.Array) -> None:
+    table = pa.table({"x": column, "y": np.arange(20.0)}).replace_schema_metadata({"a": "b"})
+    whole = RowCutter(table)
+    part = RowCutter(table.slice(1, 18))
+
+    for start in range(18):
+        for count in range(18 - start):
+            expected = to_ipc(rows_of(table, 1 + start, count))
+            assert whole.to_ipc(1 + start, count) == expected
+            assert part.to_ipc(start, count) == expected
 
 
 def test_an_empty_table_has_one_form() -> None:

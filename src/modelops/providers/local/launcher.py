@@ -55,7 +55,7 @@ def _run(program: list[str], passed: tuple[int, ...]) -> int:
         env={**os.environ, LIFELINE_VARIABLE: str(reading)},
     )
     os.close(reading)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda received, _frame: child.send_signal(received))
     try:
         return child.wait()

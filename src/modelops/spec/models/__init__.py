@@ -17,15 +17,24 @@ from modelops.spec.models.infrastructure import (
     Database,
     ExternalDatabase,
     ObjectStore,
-    Provider,
     Registry,
+)
+from modelops.spec.models.providers import (
+    AksCluster,
+    AzureOptions,
+    KubernetesOptions,
+    LocalOptions,
+    Provider,
+    ProviderOptions,
 )
 from modelops.spec.models.runtime import Metadata, RuntimeBody, RuntimeSpec
 from modelops.spec.models.space import ParameterChoices, ParameterRange, ParameterValue, SpaceEntry
 from modelops.spec.models.workers import Gpu, Image, Resources, WorkerGroup
 
 __all__ = [
+    "AksCluster",
     "Algorithm",
+    "AzureOptions",
     "Bindings",
     "Database",
     "Entrypoint",
@@ -33,6 +42,8 @@ __all__ = [
     "ExternalDatabase",
     "Gpu",
     "Image",
+    "KubernetesOptions",
+    "LocalOptions",
     "Metadata",
     "ObjectStore",
     "ParameterChoices",
@@ -41,6 +52,7 @@ __all__ = [
     "Parameters",
     "Part",
     "Provider",
+    "ProviderOptions",
     "Registry",
     "Resources",
     "RunLimits",

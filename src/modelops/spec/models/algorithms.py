@@ -3,15 +3,21 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from modelops.contracts import BundleRef
+from modelops.contracts import Constraint, parse_reference
+from modelops.contracts.bundles import REFERENCE
 from modelops.spec.models.base import Amount, Count, Duration, Memory, Number, Part, Text
 from modelops.spec.models.space import SpaceEntry
 
 
 def _check_bundle_ref(text: str) -> str:
-    BundleRef.parse(text)
+    parse_reference(text)
+    return text
+
+
+def _check_constraint(text: str) -> str:
+    Constraint(text)
     return text
 
 
@@ -77,18 +83,24 @@ class Execution(Part):
         description="Whether the bundle's packages are added to the worker's own.",
     )
     keep_outputs: bool = Field(
-        default=True, alias="keepOutputs", description="Whether simulations' tables are kept."
+        default=True,
+        alias="keepOutputs",
+        description="Whether simulations' tables are kept, and found again by later runs.",
     )
-    profile: bool = Field(default=False, description="Whether simulations are profiled.")
+    profile: bool = Field(
+        default=False, description="Whether the run tells where the time of its simulations goes."
+    )
 
 
 class RunLimits(Part):
     """When to give a simulation, a trial or the run up."""
 
     task_timeout: Duration | None = Field(
-        default=None, description="For one simulation, as in 10m."
+        default=None, description="For the call of one simulation, as in 10m."
     )
-    task_memory: Memory | None = Field(default=None, description="For one simulation, as in 2Gi.")
+    task_memory: Memory | None = Field(
+        default=None, description="For the processes of one simulation, as in 2Gi."
+    )
     run_timeout: Duration | None = Field(default=None, description="For the whole run, as in 8h.")
     max_failures: Amount = Field(
         default=0.2, description="Failed trials that end the run: a share if below 1, else a count."
@@ -109,30 +121,61 @@ class Signature(Part):
 class Entrypoint(Part):
     """The code, what it is compared with, and what may be varied."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "required": ["targets", "space"],
+            "oneOf": [
+                {"required": [key], "properties": {key: {"type": "string"}}}
+                for key in ("bundle", "bundleRef")
+            ],
+        }
+    )
+
     bundle: Text | None = Field(
         default=None,
         description="A directory, relative to this file: pushed, then pinned by digest.",
     )
-    bundle_ref: Annotated[str, AfterValidator(_check_bundle_ref)] | None = Field(
+    bundle_ref: (
+        Annotated[
+            str,
+            AfterValidator(_check_bundle_ref),
+            WithJsonSchema({"type": "string", "pattern": f"^{REFERENCE.pattern}$"}),
+        ]
+        | None
+    ) = Field(
         default=None,
         alias="bundleRef",
-        description="Instead of bundle: oci://host/repository@sha256:<64 hex digits>.",
+        description="Instead of bundle: oci://host/repository@sha256:<64 hex digits>. A tag, as in "
+        "oci://host/repository:1.0.0, is resolved to its digest before the run starts.",
     )
     module: Text | None = Field(
         default=None,
         description="module:function instead of our runner, main(ctx: RunContext) -> int.",
     )
     require_signature: Signature | None = Field(
-        default=None, description="Refuse unsigned bundles."
+        default=None, description="Refuse bundles that are not signed with this key."
     )
     model: Text | None = Field(
         default=None,
         description="A model of the bundle's registry. Default: the manifest's entrypoint.",
     )
     targets: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
-        default=(), description="The bundle's targets; their losses are added."
+        default=(),
+        description="The bundle's targets; their losses are added.",
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
-    space: Mapping[Text, SpaceEntry] = Field(default={}, description="What may be varied, by name.")
+    space: Mapping[Text, SpaceEntry] = Field(
+        default={},
+        description="What may be varied, by name.",
+        json_schema_extra={"minProperties": 1},
+    )
+    constraints: Annotated[
+        tuple[Annotated[Text, AfterValidator(_check_constraint)], ...], Field(strict=False)
+    ] = Field(
+        default=(),
+        description="What parameters must be to each other, as in beta > gamma; all hold in every "
+        "trial.",
+    )
 
 
 class Algorithm(Part):

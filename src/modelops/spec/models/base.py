@@ -1,19 +1,36 @@
 """What all models of the spec share: strictness, and the types of single values."""
 
-from typing import Annotated
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from modelops.contracts.canonical import check_scalar
 from modelops.core.naming import DNS_LABEL
 from modelops.spec.units import (
     CPU_FORMS,
+    CPU_PATTERN,
     DURATION_FORMS,
+    DURATION_PATTERN,
     MEMORY_FORMS,
+    MEMORY_PATTERN,
     parse_cpu,
     parse_duration,
     parse_memory,
 )
+
+SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 
 
 class Part(BaseModel):
@@ -34,13 +51,40 @@ def is_dns_label(text: str) -> bool:
     return DNS_LABEL.fullmatch(text) is not None
 
 
-def _check_label(text: str) -> str:
-    if not is_dns_label(text):
-        raise ValueError(
-            "a name is a DNS label: at most 63 lower-case letters, digits and -, "
-            "with no - at either end"
-        )
-    return text
+def never(*settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a JSON Schema that refuses mappings with all of some settings.
+
+    Each of `settings` is a mapping from keys to the only schema that counts for them.
+    """
+    return {
+        "not": {"anyOf": [{"required": list(item), "properties": dict(item)} for item in settings]}
+    }
+
+
+class matching:  # noqa: N801 — an annotation, read as `Annotated[str, matching(…)]`
+    """Text of which the whole matches a pattern; `message` says what is allowed otherwise.
+
+    The pattern is in the JSON Schema too, so it keeps to what Python and ECMAScript both know.
+    """
+
+    def __init__(self, pattern: str, message: str) -> None:
+        self._pattern = re.compile(pattern)
+        self._message = message
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^(?:{self._pattern.pattern})$"}
+
+    def _check(self, text: str) -> str:
+        if not self._pattern.fullmatch(text):
+            raise ValueError(self._message)
+        return text
 
 
 def _check_filled(text: str) -> str:
@@ -85,29 +129,49 @@ def _check_amount(value: object) -> int | float:
     return amount
 
 
-def _quantity(forms: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": ["string", "number"], "description": forms})
+def _quantity(pattern: str, forms: str) -> WithJsonSchema:
+    written = [{"type": "string", "pattern": pattern}, {"type": "number", "exclusiveMinimum": 0}]
+    return WithJsonSchema({"anyOf": written, "description": forms})
 
 
 Label = Annotated[
     str,
-    AfterValidator(_check_label),
-    WithJsonSchema({"type": "string", "pattern": f"^{DNS_LABEL.pattern}$"}),
+    matching(
+        DNS_LABEL.pattern,
+        "a name is a DNS label: at most 63 lower-case letters, digits and -, "
+        "with no - at either end",
+    ),
 ]
 """A name that becomes part of names of stacks, pods and folders."""
 
+SecretName = Annotated[
+    str,
+    matching(
+        SECRET_NAME.pattern,
+        "a secret's name has letters, digits, _, - and . only, and begins with none of - and .",
+    ),
+]
+"""A name given to `mops secrets set`."""
+
 Text = Annotated[
-    str, AfterValidator(_check_filled), WithJsonSchema({"type": "string", "minLength": 1})
+    str, AfterValidator(_check_filled), WithJsonSchema({"type": "string", "pattern": r"\S"})
 ]
 """Text that isn't empty."""
 
-Count = Annotated[int, Field(ge=1)]
+MOST = 2**31 - 1
+"""The largest count: what databases and clusters take."""
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
 """A whole number from 1."""
 
 # Quantities stay as they were written, so that a spec is shown in its writer's units.
-Memory = Annotated[str | int | float, PlainValidator(_check_memory), _quantity(MEMORY_FORMS)]
-Cpu = Annotated[str | int | float, PlainValidator(_check_cpu), _quantity(CPU_FORMS)]
-Duration = Annotated[str | int | float, PlainValidator(_check_duration), _quantity(DURATION_FORMS)]
+Memory = Annotated[
+    str | int | float, PlainValidator(_check_memory), _quantity(MEMORY_PATTERN, MEMORY_FORMS)
+]
+Cpu = Annotated[str | int | float, PlainValidator(_check_cpu), _quantity(CPU_PATTERN, CPU_FORMS)]
+Duration = Annotated[
+    str | int | float, PlainValidator(_check_duration), _quantity(DURATION_PATTERN, DURATION_FORMS)
+]
 
 # An int stays an int: 1 and 1.0 are two values to a model.
 Number = Annotated[int | float, PlainValidator(_check_number), WithJsonSchema({"type": "number"})]

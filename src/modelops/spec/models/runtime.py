@@ -7,9 +7,10 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from modelops.spec.models.algorithms import Algorithm
 from modelops.spec.models.base import Label, Part
-from modelops.spec.models.infrastructure import Database, ObjectStore, Provider, Registry
+from modelops.spec.models.infrastructure import Database, ObjectStore, Registry
+from modelops.spec.models.providers import Provider, ProviderSection
 from modelops.spec.models.workers import WorkerGroup
-from modelops.spec.source import Source
+from modelops.spec.source import Reading, Source
 
 
 class Metadata(Part):
@@ -22,7 +23,7 @@ class Metadata(Part):
 class RuntimeBody(Part):
     """What is wanted: infrastructure and algorithms."""
 
-    provider: Provider = Field(description="Where it runs.")
+    provider: ProviderSection = Field(description="Where it runs.")
     registry: Registry = Field(default_factory=Registry, description="Where bundles are stored.")
     object_store: ObjectStore = Field(
         default_factory=ObjectStore, alias="objectStore", description="Where results are stored."
@@ -74,19 +75,28 @@ class RuntimeSpec(Part):
     spec: RuntimeBody = Field(description="What is wanted.")
 
     _source: Source = PrivateAttr(default_factory=Source)
+    _instead_of: Provider | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep the places that `load` hands over as the context of the validation."""
-        if isinstance(context, Source):
-            self._source = context
+        if isinstance(context, Reading):
+            self._source = context.source
 
     @property
     def source(self) -> Source:
         """Where the parts were written; empty for a spec that was made in code."""
         return self._source
 
+    @property
+    def instead_of(self) -> Provider | None:
+        """The provider that the file names, if the spec is for another one."""
+        return self._instead_of
+
     def at(self, *, env: str | None = None, provider: Provider | None = None) -> Self:
         """Return the same spec for another environment or another provider."""
         metadata = self.metadata.model_copy(update={"env": env} if env else {})
         body = self.spec.model_copy(update={"provider": provider} if provider else {})
-        return self.model_copy(update={"metadata": metadata, "spec": body})
+        spec = self.model_copy(update={"metadata": metadata, "spec": body})
+        if provider is not None and provider.name != self.spec.provider.name:
+            spec._instead_of = self.spec.provider  # noqa: SLF001 — a copy of this spec
+        return spec

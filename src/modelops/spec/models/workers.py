@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from modelops.spec.models.base import Count, Cpu, Memory, Part, Text
+from modelops.spec.models.base import MOST, Amount, Count, Cpu, Memory, Part, Text, never
 
 
 class Resources(Part):
@@ -38,13 +38,19 @@ class Gpu(Part):
 class WorkerGroup(Part):
     """One shape of worker: min to max replicas of processes × threads slots."""
 
+    model_config = ConfigDict(
+        json_schema_extra=never({"profile": {"const": "cpu"}, "gpu": {"type": "object"}})
+    )
+
     kind: Literal["k8s-pool", "processes"] | None = Field(
         default=None, description="What it maps to. Default: the provider's own."
     )
     profile: Literal["cpu", "gpu"] | None = Field(
         default=None, description="What kind of node it needs."
     )
-    min: int = Field(default=1, ge=0, description="The fewest replicas; 0 scales to nothing.")
+    min: int = Field(
+        default=1, ge=0, le=MOST, description="The fewest replicas; 0 scales to nothing."
+    )
     max: Count = Field(default=1, description="The most replicas. Default: min, or 1.")
     processes: Count = Field(default=1, description="Dask worker processes in each replica.")
     threads: Count = Field(default=1, description="Slots in each process.")
@@ -52,6 +58,9 @@ class WorkerGroup(Part):
     resources: Resources = Field(default_factory=Resources, description="What one replica may use.")
     image: Image | None = Field(default=None, description="The workers' container image.")
     gpu: Gpu | None = Field(default=None, description="The GPUs of each replica.")
+    price: Amount | None = Field(
+        default=None, description="US dollars that one replica costs in an hour."
+    )
 
     @model_validator(mode="after")
     def _fill_max(self) -> Self:

@@ -5,9 +5,9 @@ import sys
 
 import pulumi
 
-from modelops.contracts import BindingOutputs
-from modelops.providers.base import DATABASE_BINDING, ResourcePlan
-from modelops.providers.local.components.bindings import Bindings, needed_env
+from modelops.core.secret_files import STORED_VARIABLE, variables
+from modelops.providers.base import ResourcePlan
+from modelops.providers.declaring import Bindings, as_the_run_knows_them, needed
 from modelops.providers.local.components.resources import Process
 
 
@@ -19,11 +19,8 @@ class Run(pulumi.ComponentResource):
     def __init__(self, plan: ResourcePlan, known: Bindings) -> None:
         super().__init__(plan.type, plan.name)
         properties = plan.properties
-        # The run knows its own database as DATABASE_URL, whichever of the spec's it is bound to.
-        env = {
-            "DATABASE_URL" if name.startswith(DATABASE_BINDING) else name: value
-            for name, value in needed_env(plan, known).items()
-        }
+        self.bindings = needed(plan, known).apply(as_the_run_knows_them)
+        given = {"MODELOPS_HOME": properties["home"], STORED_VARIABLE: properties["secrets"]}
         Process(
             plan.name,
             command=[
@@ -32,11 +29,11 @@ class Run(pulumi.ComponentResource):
             ],
             root=properties["root"],
             log=properties["log"],
-            env={**env, "MODELOPS_HOME": properties["home"]},
+            env=self.bindings.apply(lambda own: {**variables(own), **given}),
+            inherit=properties["inherit"],
             files={"run.json": json.dumps(properties["run"], sort_keys=True)},
             kind="job",
             ready="file",
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.bindings = pulumi.Output.all(**env).apply(lambda values: BindingOutputs(env=values))
         self.register_outputs({})

@@ -1,22 +1,27 @@
 """A stack's plan → its components, and what they hand on."""
 
-from collections.abc import Callable, Mapping
-from functools import reduce
-
-import pulumi
+from collections.abc import Mapping
 
 from modelops.contracts import BindingOutputs
-from modelops.providers.base import ResourcePlan, StackPlan
+from modelops.providers.base import StackPlan
+from modelops.providers.declaring import Bindings, Declare, declare_components
 from modelops.providers.local import plan
-from modelops.providers.local.components.bindings import Bindings
+from modelops.providers.local.components.databases import (
+    ExternalDatabase,
+    PostgresDatabase,
+    SqliteDatabase,
+)
+from modelops.providers.local.components.registry import BundleRegistry
 from modelops.providers.local.components.run import Run
-from modelops.providers.local.components.stores import BundleRegistry, Database, ObjectStore
+from modelops.providers.local.components.stores import ObjectStore
 from modelops.providers.local.components.workspace import Scheduler, WorkerGroup
 
-_COMPONENTS: Mapping[str, Callable[[ResourcePlan, Bindings], Bindings]] = {
+_COMPONENTS: Mapping[str, Declare] = {
     plan.BUNDLE_REGISTRY: lambda resource, _: BundleRegistry(resource).bindings,
     plan.OBJECT_STORE: lambda resource, _: ObjectStore(resource).bindings,
-    plan.DATABASE: lambda resource, _: Database(resource).bindings,
+    plan.SQLITE: lambda resource, _: SqliteDatabase(resource).bindings,
+    plan.POSTGRES: lambda resource, _: PostgresDatabase(resource).bindings,
+    plan.EXTERNAL_DATABASE: lambda resource, _: ExternalDatabase(resource).bindings,
     plan.SCHEDULER: lambda resource, _: Scheduler(resource).bindings,
     plan.WORKER_GROUP: lambda resource, known: WorkerGroup(resource, known).bindings,
     plan.RUN: lambda resource, known: Run(resource, known).bindings,
@@ -24,15 +29,9 @@ _COMPONENTS: Mapping[str, Callable[[ResourcePlan, Bindings], Bindings]] = {
 
 
 def declare_stack(stack: StackPlan, upstream: BindingOutputs) -> Bindings:
-    """Declare the stack's components in order; each sees what those before it handed on."""
-    declared: list[Bindings] = []
-    for resource in stack.resources:
-        known = _merged([pulumi.Output.from_input(upstream), *declared])
-        declared.append(_COMPONENTS[resource.type](resource, known))
-    return _merged(declared)
+    """Declare the stack's components in order; each sees what those before it handed on.
 
-
-def _merged(bindings: list[Bindings]) -> Bindings:
-    return pulumi.Output.all(*bindings).apply(
-        lambda all_of: reduce(BindingOutputs.merged, all_of, BindingOutputs())
-    )
+    Raises:
+        ProviderError: if a component needs what nothing hands on.
+    """
+    return declare_components(stack, upstream, _COMPONENTS)

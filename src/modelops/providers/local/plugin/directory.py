@@ -3,15 +3,18 @@
 Input: path. Outputs: path, and exists.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from modelops.core.errors import ProviderError
 
-INPUTS = ("path",)
+INPUTS: tuple[str, ...] = ("path",)
+OUTPUTS: tuple[str, ...] = ("exists",)
+SECRETS: frozenset[str] = frozenset()
 
 
-def problems(inputs: dict[str, Any]) -> dict[str, str]:
+def problems(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with the inputs: property → reason."""
     found = {name: "isn't a property of Directory" for name in inputs if name not in INPUTS}
     if not Path(str(inputs.get("path", ""))).is_absolute():
@@ -19,7 +22,19 @@ def problems(inputs: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def create(inputs: dict[str, Any]) -> dict[str, Any]:
+def foreseen(_inputs: Mapping[str, Any], _old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known before it's made: that it will be there."""
+    return {"exists": True}
+
+
+def secret_outputs(_inputs: Mapping[str, Any]) -> frozenset[str]:
+    """Return none."""
+    return frozenset()
+
+
+def make(
+    _urn: str, _name: str, inputs: Mapping[str, Any], _old: Mapping[str, Any]
+) -> dict[str, Any]:
     """Make the folder, or take the one that is there, and return its state.
 
     Raises:
@@ -33,12 +48,16 @@ def create(inputs: dict[str, Any]) -> dict[str, Any]:
     return refreshed({"path": str(path)})
 
 
-def refreshed(state: dict[str, Any]) -> dict[str, Any]:
+def refreshed(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state with `exists` as it is now."""
     return {**state, "exists": Path(state["path"]).is_dir()}
 
 
-def changes(state: dict[str, Any], inputs: dict[str, Any]) -> list[str]:
+def changes(state: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
     """Return the properties by which the folder must be made again."""
     changed = [name for name in INPUTS if state.get(name) != inputs.get(name)]
     return changed if refreshed(state)["exists"] else [*changed, "exists"]
+
+
+def remove(_state: Mapping[str, Any]) -> None:
+    """Do nothing: the data outlive the resource."""

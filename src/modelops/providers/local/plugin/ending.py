@@ -2,45 +2,56 @@
 
 import os
 import select
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from modelops.providers.local.plugin.identity import ProcessIdentity
+from modelops.core.process_identity import ProcessIdentity
 
 GRACE_SECONDS = 10.0
 """How long a process may take to end by itself after SIGTERM."""
 
 
-def end_process(identity: ProcessIdentity, grace: float = GRACE_SECONDS) -> None:
+def end_process(
+    identity: ProcessIdentity,
+    grace: float = GRACE_SECONDS,
+    first: signal.Signals = signal.SIGTERM,
+) -> None:
     """End a process that leads a session of its own, and every process in that session.
 
-    It gets SIGTERM and `grace` seconds; what is left then gets SIGKILL. Of a leader that has ended
-    already, the session is ended. psutil checks a process's start time before each signal, so that
-    a reused pid is never hit.
+    It gets the signal `first` and `grace` seconds; what is left then gets SIGKILL. Of a leader that
+    has ended already, the session is ended. psutil checks a process's start time before each
+    signal, so that a reused pid is never hit.
     """
     leader = identity.find()
-    family = _family(leader) if leader is not None else set()
+    members = family(identity)
     if leader is not None:
-        _signal(leader, kill=False)
-        _await_end({leader}, grace)
-    left = family | _session(identity)
+        _signal(leader, first)
+        await_end({leader}, grace)
+    left = members | _session(identity)
     for member in left:
-        _signal(member, kill=True)
-    _await_end(left, grace)
+        _signal(member, signal.SIGKILL)
+    await_end(left, GRACE_SECONDS)
 
 
-def end_holders(lock: Path, grace: float = GRACE_SECONDS) -> list[int]:
+def end_holders(
+    lock: Path, grace: float = GRACE_SECONDS, first: signal.Signals = signal.SIGTERM
+) -> list[int]:
     """End every process of ours that holds a lock file open; return their pids.
 
     A process inherits the lock of its folder from whoever started it, so the holder is found even
     if the engine was killed before it could note the pid.
     """
-    found = [ProcessIdentity.of(process) for process in holders(lock)]
-    for identity in found:
-        end_process(identity, grace)
+    found = []
+    for process in holders(lock):
+        with suppress(psutil.NoSuchProcess):
+            found.append(ProcessIdentity.of(process))
+    # Whoever leads a session is asked first, and ends what it started in its own order.
+    for identity in sorted(found, key=_follows):
+        end_process(identity, grace, first)
     return [identity.pid for identity in found]
 
 
@@ -60,11 +71,21 @@ def holders(lock: Path) -> list[psutil.Process]:
     return found
 
 
-def _family(process: psutil.Process) -> set[psutil.Process]:
+def family(identity: ProcessIdentity) -> set[psutil.Process]:
+    """Return the process, if it runs, and all that it started and that runs still."""
+    leader = identity.find()
+    if leader is None:
+        return _session(identity)
+    with suppress(psutil.NoSuchProcess):
+        return {leader, *leader.children(recursive=True)} | _session(identity)
+    return {leader} | _session(identity)
+
+
+def _follows(identity: ProcessIdentity) -> bool:
     try:
-        return {process, *process.children(recursive=True)}
-    except psutil.NoSuchProcess:
-        return {process}
+        return os.getsid(identity.pid) != identity.pid
+    except (ProcessLookupError, PermissionError):
+        return True
 
 
 def _session(identity: ProcessIdentity) -> set[psutil.Process]:
@@ -81,7 +102,7 @@ def _session(identity: ProcessIdentity) -> set[psutil.Process]:
     return members
 
 
-def _await_end(processes: set[psutil.Process], seconds: float) -> None:
+def await_end(processes: set[psutil.Process], seconds: float) -> None:
     """Wait until the processes have ended, whether or not their parents have taken notice.
 
     psutil would wait until an adopted process has been reaped, which takes some inits a second.
@@ -108,6 +129,6 @@ def _await_end(processes: set[psutil.Process], seconds: float) -> None:
             os.close(descriptor)
 
 
-def _signal(process: psutil.Process, *, kill: bool) -> None:
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
     with suppress(psutil.NoSuchProcess):
-        process.kill() if kill else process.terminate()
+        process.send_signal(number)

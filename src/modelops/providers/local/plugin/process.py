@@ -3,95 +3,70 @@
 Inputs (all but `command`, `root` and `log` optional):
     command: the program and its arguments; `{dir}`, `{ready}` and `{port:NAME}` are filled in.
     env: environment variables beside the basic ones; filled in likewise.
+    inherit: names of variables that it gets as they are for whoever starts it, where they are set,
+        or patterns of names such as `UV_*`; their values aren't in the state.
     root: the folder that gets one folder for each process.
-    log: the file that stdout and stderr are appended to.
+    log: the file that stdout and stderr are appended to; a large one is put aside first.
     port_names: names of ports on loopback, chosen free when it's created and kept ever after.
     files: name → text, written into the process's folder before it starts.
     kind: `service` (runs until it's deleted) or `job` (ends by itself; its exit is recorded, and a
         job that ended with 0 is finished, not dead).
-    ready: `port:NAME` (something listens there), `file` (the program made `{ready}`).
+    restart: whether a service that dies once it has been ready is started again, as it was, by a
+        keeper that stays beside it.
+    ready: `port:NAME` (it listens there), `file` (the program made `{ready}`), `command`.
+    ready_command: for `command`: a program and its arguments, filled in likewise, which is run with
+        the same environment until it exits with 0.
     ready_timeout: seconds until then, at the most.
+    stop_signal: what it is sent first when it's to end: `TERM`, `INT` or `QUIT`.
 
 Outputs: the inputs, and
-    ports: name → number; pid, started, boot: which process it is; alive: whether it runs or has
+    ports: name → number; pid, started, boot: which process it is (its launcher or keeper, if it
+    has one); alive: whether it runs or has
     finished; exit_code: of a job that ended, else None; directory: its folder.
 """
 
-import fcntl
-import os
 import shutil
-import subprocess
-import sys
-import threading
-import time
+import signal
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from modelops.core.errors import ProcessError
+from modelops.core.process_identity import ProcessIdentity
 from modelops.providers.local import launcher
+from modelops.providers.local.plugin import unfinished
 from modelops.providers.local.plugin.ending import end_holders, end_process
-from modelops.providers.local.plugin.identity import ProcessIdentity
-from modelops.providers.local.plugin.ports import choose_ports, is_reachable
+from modelops.providers.local.plugin.launch import Launch, ProcessFolder
+from modelops.providers.local.plugin.ports import PortTakenError, choose_ports, refuse_taken
+from modelops.providers.local.plugin.readiness import await_ready
 
-INPUTS = ("command", "env", "root", "log", "port_names", "files", "kind", "ready", "ready_timeout")
 _DEFAULTS: dict[str, Any] = {
     "env": {},
+    "inherit": [],
     "port_names": [],
     "files": {},
     "kind": "service",
+    "restart": False,
     "ready": "",
+    "ready_command": [],
     "ready_timeout": 60,
+    "stop_signal": "TERM",
 }
-# What a program of this machine may expect; everything else is given to it by name.
-_BASIC_ENV = frozenset(
-    {"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"}
-)
-# Nothing tells another process that a port listens: the only way is to try.
-_RETRY_SECONDS = 0.02
-_LOG_TAIL_LINES = 20
-
-_starting: set[ProcessIdentity] = set()
-_starting_guard = threading.Lock()
+INPUTS: tuple[str, ...] = ("command", "root", "log", *_DEFAULTS)
+OUTPUTS: tuple[str, ...] = ("ports", "pid", "started", "boot", "alive", "exit_code", "directory")
+SECRETS: frozenset[str] = frozenset()
+_STOP_SIGNALS = {"TERM": signal.SIGTERM, "INT": signal.SIGINT, "QUIT": signal.SIGQUIT}
+# Between the choice of a port and the program's bind another program may take it.
+_PORT_TRIES = 5
 
 
-@dataclass(frozen=True)
-class ProcessFolder:
-    """The folder of one process: its lock, its exit record, its ready file, files it was given."""
-
-    path: Path
-
-    @classmethod
-    def of(cls, root: str, urn: str, name: str) -> "ProcessFolder":
-        """Return the folder of the resource with that URN."""
-        return cls(Path(root) / f"{name}-{sha256(urn.encode()).hexdigest()[:12]}")
-
-    @property
-    def lock(self) -> Path:
-        """Held open by the process for as long as it runs."""
-        return self.path / "lock"
-
-    @property
-    def exit_record(self) -> Path:
-        """How a job ended."""
-        return self.path / "exit.json"
-
-    @property
-    def ready(self) -> Path:
-        """Made by the program when it is ready."""
-        return self.path / "ready"
-
-
-def with_defaults(inputs: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs with what was left out filled in."""
     return {**_DEFAULTS, **inputs}
 
 
-def problems(inputs: dict[str, Any]) -> dict[str, str]:
+def problems(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with the inputs: property → reason."""
     found = {}
     for name in ("command", "root", "log"):
@@ -100,65 +75,79 @@ def problems(inputs: dict[str, Any]) -> dict[str, str]:
     for name in inputs:
         if name not in INPUTS:
             found[name] = f"isn't a property of Process; those are {', '.join(INPUTS)}"
-    if inputs.get("kind", "service") not in ("service", "job"):
-        found["kind"] = "must be service or job"
+    found.update(_problems_of_kind(inputs))
+    if inputs.get("stop_signal", "TERM") not in _STOP_SIGNALS:
+        found["stop_signal"] = f"must be one of {', '.join(_STOP_SIGNALS)}"
     kind, _, port = str(inputs.get("ready", "")).partition(":")
-    if kind not in ("", "file", "port") or (
+    if kind not in ("", "file", "port", "command") or (
         kind == "port" and port not in inputs.get("port_names", [])
     ):
-        found["ready"] = "must be file, or port:NAME with one of its ports"
+        found["ready"] = "must be file, command, or port:NAME with one of its ports"
+    if (kind == "command") != bool(inputs.get("ready_command")):
+        found["ready_command"] = "goes with ready: command, and that with it"
     return found
 
 
-def changes(state: dict[str, Any], inputs: dict[str, Any]) -> list[str]:
+def changes(state: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[str]:
     """Return the properties by which a process must be started again.
 
     Whether it lives is looked at now, so that a dead one is healed without a refresh before.
     """
-    old = state.get("inputs", {})
+    old = with_defaults(state.get("inputs", {}))
     new = with_defaults(inputs)
     changed = [name for name in INPUTS if old.get(name) != new.get(name)]
     return changed if refreshed(state)["alive"] else [*changed, "alive"]
 
 
-def start(urn: str, name: str, inputs: dict[str, Any], kept: dict[str, int]) -> dict[str, Any]:
+def foreseen(_inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of the outputs before it's started: after a first start, its ports."""
+    return {name: old[name] for name in OUTPUTS if name in old}
+
+
+def secret_outputs(_inputs: Mapping[str, Any]) -> frozenset[str]:
+    """Return none: an output is secret if an input is."""
+    return frozenset()
+
+
+def make(urn: str, name: str, inputs: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Start the process, after the old one was ended, at the ports that this one had.
+
+    Raises:
+        ProcessError: if it doesn't get ready, with the last lines of its log.
+    """
+    if old:
+        end(old)
+    return start(urn, name, inputs, old.get("ports", {}))
+
+
+def start(
+    urn: str, name: str, inputs: Mapping[str, Any], kept: Mapping[str, int]
+) -> dict[str, Any]:
     """Start the process, wait until it's ready, and return its state.
 
     Whoever holds its folder is ended first: a process that a killed engine left behind. If it
     doesn't get ready, it's ended again.
 
     Raises:
+        PortTakenError: if another program holds a port that was kept.
         ProcessError: with the last lines of its log.
     """
     filled = with_defaults(inputs)
     folder = ProcessFolder.of(filled["root"], urn, name)
     folder.path.mkdir(parents=True, exist_ok=True)
-    end_holders(folder.lock)
-    folder.exit_record.unlink(missing_ok=True)
-    folder.ready.unlink(missing_ok=True)
-    for file_name, text in filled["files"].items():
-        (folder.path / file_name).write_text(text)
-    ports = choose_ports(filled["port_names"], kept)
-    taken = [number for number in ports.values() if is_reachable(number)]
-    if taken:
-        raise ProcessError(
-            f"{name} can't be started: its port {taken[0]} is taken by another program.",
-            hint="End that program; or take the stack down and up, which chooses another port.",
-        )
-    process, identity = _spawn(name, filled, folder, ports)
+    folder.urn_file.write_text(urn)
+    end_holders(folder.lock, first=_STOP_SIGNALS[filled["stop_signal"]])
     try:
-        _await_ready(name, filled, folder, ports, process)
+        for file_name, text in filled["files"].items():
+            (folder.path / file_name).write_text(text)
+        launch, identity = _start_where_free(name, filled, folder, kept)
     except BaseException:
-        end_process(identity)
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
-    finally:
-        with _starting_guard:
-            _starting.discard(identity)
     return refreshed(
         {
             "inputs": filled,
-            "ports": ports,
+            "ports": launch.ports,
             "directory": str(folder.path),
             "log": filled["log"],
             **identity.to_state(),
@@ -166,122 +155,75 @@ def start(urn: str, name: str, inputs: dict[str, Any], kept: dict[str, int]) -> 
     )
 
 
-def refreshed(state: dict[str, Any]) -> dict[str, Any]:
+def refreshed(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state with `alive` and `exit_code` as they are now."""
     identity = ProcessIdentity.from_state(state)
     running = identity is not None and identity.find() is not None
     exit_code = None
-    if state["inputs"]["kind"] == "job" and not running:
+    if not running:
+        # Only jobs have a record.
         exit_code = launcher.read_exit(ProcessFolder(Path(state["directory"])).exit_record)
     return {**state, "alive": running or exit_code == 0, "exit_code": exit_code}
 
 
-def end(state: dict[str, Any]) -> None:
+def end(state: Mapping[str, Any]) -> None:
     """End the process, and whoever else holds its folder."""
+    first = _STOP_SIGNALS[with_defaults(state["inputs"])["stop_signal"]]
     identity = ProcessIdentity.from_state(state)
     if identity is not None:
-        end_process(identity)
-    end_holders(ProcessFolder(Path(state["directory"])).lock)
+        end_process(identity, first=first)
+    end_holders(ProcessFolder(Path(state["directory"])).lock, first=first)
 
 
-def remove(state: dict[str, Any]) -> None:
-    """Remove the folder of a process that has ended; the log stays."""
+def remove(state: Mapping[str, Any]) -> None:
+    """End the process and remove its folder; the log stays."""
+    end(state)
     folder = Path(state["directory"])
     shutil.rmtree(folder, ignore_errors=not folder.exists())
     with suppress(OSError):  # others' folders may be there still
         folder.parent.rmdir()
 
 
-def end_unfinished() -> None:
-    """End what is starting at this moment: the engine has gone and will never know of it."""
-    with _starting_guard:
-        unfinished = list(_starting)
-    for identity in unfinished:
-        end_process(identity)
+def _problems_of_kind(inputs: Mapping[str, Any]) -> dict[str, str]:
+    if inputs.get("kind", "service") not in ("service", "job"):
+        return {"kind": "must be service or job"}
+    if not isinstance(inputs.get("restart", False), bool):
+        return {"restart": "must be true or false"}
+    if inputs.get("restart") and inputs.get("kind") == "job":
+        return {"restart": "is for services; a job is to end"}
+    return {}
 
 
-def _spawn(
-    name: str, inputs: dict[str, Any], folder: ProcessFolder, ports: dict[str, int]
-) -> tuple[subprocess.Popen[bytes], ProcessIdentity]:
-    def fill(text: str) -> str:
-        for port_name, number in ports.items():
-            text = text.replace(f"{{port:{port_name}}}", str(number))
-        return text.replace("{dir}", str(folder.path)).replace("{ready}", str(folder.ready))
-
-    basic = {key: value for key, value in os.environ.items() if _is_basic(key)}
-    environment = basic | {key: fill(value) for key, value in inputs["env"].items()}
-    log = Path(inputs["log"])
-    log.parent.mkdir(parents=True, exist_ok=True)
-    # Text mode would need a codec; the child alone writes here.
-    with log.open("ab") as output, folder.lock.open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ProcessError(
-                f"{name} can't be started: another process holds {folder.lock}.",
-                hint="Find it with: fuser -v FILE, or lsof FILE. End it, then try again.",
-            ) from error
-        command = [fill(part) for part in inputs["command"]]
-        if inputs["kind"] == "job":
-            command = [
-                *(sys.executable, "-P", launcher.__file__),
-                *("--record", str(folder.exit_record), "--pass-fd", str(lock.fileno()), "--"),
-                *command,
-            ]
-        with _starting_guard:
-            try:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=environment,
-                    cwd=folder.path,
-                    pass_fds=(lock.fileno(),),
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise ProcessError(f"{name} can't be started: {error}") from error
-            identity = ProcessIdentity.of(psutil.Process(process.pid))
-            _starting.add(identity)
-    return process, identity
-
-
-def _await_ready(
-    name: str,
-    inputs: dict[str, Any],
-    folder: ProcessFolder,
-    ports: dict[str, int],
-    process: subprocess.Popen[bytes],
-) -> None:
-    deadline = time.monotonic() + float(inputs["ready_timeout"])
-    kind, _, port = inputs["ready"].partition(":")
+def _start_where_free(
+    name: str, inputs: dict[str, Any], folder: ProcessFolder, kept: Mapping[str, int]
+) -> tuple[Launch, ProcessIdentity]:
+    """Start it; where a new port is taken at the last moment, again at another one."""
+    tries = 1
     while True:
-        if kind == "file" and folder.ready.exists():
-            return
-        if kind == "port" and is_reachable(ports[port]):
-            return
+        launch = Launch(name, inputs, folder, choose_ports(inputs["port_names"], kept))
         try:
-            code = process.wait(timeout=_RETRY_SECONDS)
-        except subprocess.TimeoutExpired:
-            if not kind:
-                return
-        else:
-            if inputs["kind"] == "job" and code == 0:
-                return
-            raise ProcessError(
-                f"{name} ended with exit code {code} before it was ready. {_tail(inputs['log'])}"
-            )
-        if time.monotonic() > deadline:
-            raise ProcessError(
-                f"{name} wasn't ready after {inputs['ready_timeout']} s. {_tail(inputs['log'])}"
-            )
+            return launch, _start_once(launch)
+        except PortTakenError as error:
+            if error.port in kept.values() or tries == _PORT_TRIES:
+                raise
+            tries += 1
 
 
-def _tail(log: str) -> str:
-    lines = Path(log).read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-    return "\n".join([f"The end of its log, {log}:", *lines])
-
-
-def _is_basic(name: str) -> bool:
-    return name in _BASIC_ENV or name.startswith("LC_")
+def _start_once(launch: Launch) -> ProcessIdentity:
+    launch.folder.exit_record.unlink(missing_ok=True)
+    launch.folder.ready.unlink(missing_ok=True)
+    launch.folder.settled.unlink(missing_ok=True)
+    refuse_taken(launch.name, launch.ports)
+    process, identity = launch.start()
+    try:
+        await_ready(launch, process, identity)
+        launch.folder.settled.touch()
+    except BaseException as error:
+        end_process(identity, first=_STOP_SIGNALS[launch.inputs["stop_signal"]])
+        if isinstance(error, ProcessError):
+            # All that was ours has ended: whoever is there now is why it couldn't start.
+            refuse_taken(launch.name, launch.ports)
+        raise
+    finally:
+        unfinished.finish(identity)
+    return identity

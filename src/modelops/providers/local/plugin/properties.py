@@ -27,9 +27,17 @@ def unknown() -> PropertyValue:
     return PropertyValue(rpc.UNKNOWN)
 
 
-def sendable(properties: Mapping[str, PropertyValue]) -> dict[str, PropertyValue]:
-    """Return properties in which what isn't known yet is marked in a way that can be sent."""
-    return {name: _sendable(value) for name, value in properties.items()}
+def sendable(
+    properties: Mapping[str, PropertyValue], secret: frozenset[str] = frozenset()
+) -> dict[str, PropertyValue]:
+    """Return properties in which what isn't known yet is marked in a way that can be sent.
+
+    Those named in `secret` are marked so, whether they were or not.
+    """
+    sent = {name: _sendable(value) for name, value in properties.items()}
+    return {
+        name: value.with_secret(value.is_secret or name in secret) for name, value in sent.items()
+    }
 
 
 def secret_names(properties: Mapping[str, PropertyValue]) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""The provider `kubernetes`: an existing cluster, one namespace for each environment."""

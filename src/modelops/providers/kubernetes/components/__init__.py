@@ -1,0 +1,1 @@
+"""The Kubernetes provider's ComponentResources, one for each part of an environment."""

@@ -1,0 +1,1 @@
+"""PostgreSQL on this machine: finding it, its data folder, the user it runs as, starting it."""

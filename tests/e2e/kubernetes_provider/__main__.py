@@ -1,0 +1,5 @@
+"""What the launcher starts."""
+
+from kubernetes_provider.server import main
+
+main()

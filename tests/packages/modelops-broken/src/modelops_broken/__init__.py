@@ -1,0 +1,1 @@
+"""Providers that can't be used."""
