@@ -17,6 +17,8 @@ DEFAULT_BYTES = 20 * 2**30
 
 _STAGING = ".d"
 _EVICTING = ".evicting.lock"
+_LOOK_AGAIN_SECONDS = 0.005
+"""How long who waits for a lock sleeps: a small entry is made in less than filelock's 50 ms."""
 
 
 def allowed_bytes(environment: Mapping[str, str]) -> int:
@@ -38,7 +40,7 @@ def allowed_bytes(environment: Mapping[str, str]) -> int:
 
 def making_lock(root: Path, name: str) -> FileLock:
     """Return the lock of whoever makes or removes the entry `name`."""
-    return FileLock(root / f".{name}.lock")
+    return FileLock(root / f".{name}.lock", poll_interval=_LOOK_AGAIN_SECONDS)
 
 
 def new_staging(root: Path, name: str) -> Path:
@@ -75,7 +77,7 @@ def evict(root: Path, max_bytes: int) -> int:
 
     Those go first that weren't opened for longest. Several processes may do so at once.
     """
-    with FileLock(root / _EVICTING):
+    with FileLock(root / _EVICTING, poll_interval=_LOOK_AGAIN_SECONDS):
         entries = [usage for path in _entries(root) if (usage := Entry(path).usage()) is not None]
         total = sum(usage.size for usage in entries)
         removed = 0
