@@ -11,11 +11,11 @@ Bars: 20,000 simulations that take no time 20,000/s, 30 times raw `client.map` a
 process pool; 10,000/s with stored results, 1,000 of which come back in 0.5 s; of the ideal 97.5%
 with 100 ms and 96.5% with log-normal times; 0.92 times a process pool with CPU-bound ones; a new
 bundle's first result in 0.2 s; a round trip 8 ms (p50) and 12 ms (p95), which the other worker's
-first result and further ones keep too; a new cluster no slower with a warm cache than with a cold one; the example
-1.2 times half a plain loop and 0.1 s; a 10 MB table half as fast as raw Dask; of trials with
-five times 10 MB a hundredth of the bytes reach the runner, and they take no longer than with whole
-tables; the client grows by less than 50 MB over 200,000 simulations. The other services' figures
-have no bars.
+first result and further ones keep too; a new cluster no slower with a warm cache than with a cold
+one; the example 1.2 times half a plain loop and 0.1 s; a 10 MB table half as fast as raw Dask; of
+trials with five times 10 MB a hundredth of the bytes reach the runner, and they take no longer than
+with whole tables; the client grows by less than 50 MB over 200,000 simulations. The other services'
+figures have no bars.
 """
 
 import sys
