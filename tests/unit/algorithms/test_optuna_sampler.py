@@ -1,3 +1,4 @@
+import importlib.util
 import logging
 import math
 import warnings
@@ -46,6 +47,12 @@ class TestCMAES(OptunaContract):
 
 class TestQMC(OptunaContract):
     options: ClassVar[Mapping[str, Any]] = {"sampler": "qmc", "scramble": True}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch isn't installed")
+class TestGP(OptunaContract):
+    n_trials = 12
+    options: ClassVar[Mapping[str, Any]] = {"sampler": "gp", "n_startup_trials": 5}
 
 
 class TestUnivariateTPE(OptunaContract):

@@ -15,6 +15,9 @@ Manifest = dict[str, Any]
 USER_VOLUME, HOME_VOLUME, OBJECTS_VOLUME = "secrets", "home", "objects"
 # Read by the user's group alone.
 _SECRET_MODE = 0o440
+ADOPTS_ORPHANS: Manifest = {"shareProcessNamespace": True}
+"""Of pods whose processes have others: what one leaves when it's killed, the pod's first process
+reaps. A container's own first process would be ours, which reaps what it started itself."""
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ def _template(
             *pods.binding_volumes(told, variables),
         ],
         restartPolicy="Never",
+        **pods.ADOPTS_ORPHANS,
     )
     labelled = pods.Part(part.env, part.name, part.role, {**properties["identity"], **part.more})
     # It would begin anew elsewhere, and go on from its journal: not for the sake of fewer nodes.

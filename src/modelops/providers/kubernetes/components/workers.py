@@ -142,6 +142,7 @@ def _template(plan: ResourcePlan, part: pods.Part, bindings: BindingOutputs) -> 
         [container],
         volumes,
         terminationGracePeriodSeconds=properties["end_seconds"],
+        **pods.ADOPTS_ORPHANS,
     )
     return pods.template(_with_identity(part, plan), spec, _certificate(bindings))
 
