@@ -172,7 +172,7 @@ def test_a_home_that_the_other_user_cannot_reach_is_left_as_it_is(
 
 def test_a_journal_goes_on_after_its_database_was_killed(server: PostgresProcess, url: str) -> None:
     lost, back = threading.Event(), threading.Event()
-    patience = Patience(SECONDS, on_lost=lambda _reason: lost.set(), on_back=back.set)
+    patience = Patience(SECONDS, on_lost=lambda _reason, _seconds: lost.set(), on_back=back.set)
 
     def heal() -> None:
         assert lost.wait(SECONDS)
@@ -191,6 +191,43 @@ def test_a_journal_goes_on_after_its_database_was_killed(server: PostgresProcess
             lost.clear()
             back.clear()
         assert list(journal.history("run").asked) == [0, 1, 2]
+
+
+def test_the_first_connection_is_waited_for_too(server: PostgresProcess, url: str) -> None:
+    lost, back = threading.Event(), threading.Event()
+    patience = Patience(SECONDS, on_lost=lambda _reason, _seconds: lost.set(), on_back=back.set)
+    server.kill()
+
+    def heal() -> None:
+        assert lost.wait(SECONDS)
+        server.start()
+
+    healer = threading.Thread(target=heal)
+    healer.start()
+    with Journal.open(url, patience) as journal:
+        healer.join()
+        assert back.is_set()
+        assert journal.runs() == []
+
+
+def test_a_first_connection_that_never_comes_is_not_waited_for_for_long(
+    server: PostgresProcess, url: str
+) -> None:
+    server.kill()
+    with pytest.raises(JournalLostError, match="can't be reached") as at_once:
+        Journal.open(url)
+    assert "Tried for" not in str(at_once.value)
+    with pytest.raises(JournalLostError, match=r"(?s)can't be reached.*Tried for 1 s"):
+        Journal.open(url, Patience(1.0))
+
+
+def test_a_first_connection_that_is_refused_is_not_waited_for(url: str) -> None:
+    lost: list[str] = []
+    patience = Patience(SECONDS, on_lost=lambda reason, _seconds: lost.append(reason))
+    with pytest.raises(JournalError, match=r"can't be opened.*does not exist") as caught:
+        Journal.open(f"{url}_else", patience)
+    assert not isinstance(caught.value, JournalLostError)
+    assert lost == []
 
 
 def test_a_transaction_is_done_again_from_its_beginning(server: PostgresProcess, url: str) -> None:
@@ -229,7 +266,7 @@ def test_patience_ends(server: PostgresProcess, url: str) -> None:
 
 def test_patience_is_over_when_the_run_is_to_end(server: PostgresProcess, url: str) -> None:
     ended = threading.Event()
-    patience = Patience(600, is_over=ended.is_set, on_lost=lambda _reason: ended.set())
+    patience = Patience(600, is_over=ended.is_set, on_lost=lambda _reason, _seconds: ended.set())
     with Journal.open(url, patience) as journal:
         server.kill()
         with pytest.raises(JournalLostError, match="The run was ended"):

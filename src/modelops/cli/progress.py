@@ -31,7 +31,7 @@ def follow(options: Options, chain: StackChain, run_id: str) -> RunProgress:
     try:
         patience = Patience(
             _PATIENCE_SECONDS,
-            on_lost=lambda reason: say(
+            on_lost=lambda reason, _seconds: say(
                 options, f"\n{reason}\nThis waits for it. Heal it with: mops infra up"
             ),
         )

@@ -24,6 +24,9 @@ _POSTGRES_PARAMETERS = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
+_BEGIN_SECONDS = 30.0
+"""How long who has patience waits for the first connection: a new pod may be refused for seconds,
+until the network's policies know of it. One that never comes isn't worth minutes."""
 _SILENT = logging.NullHandler()
 
 _T = TypeVar("_T")
@@ -40,13 +43,13 @@ class Patience:
     Attributes:
         seconds: how long to try for another one.
         is_over: whether to stop trying before that.
-        on_lost: is told, once, why the connection broke.
+        on_lost: is told, once, why the connection broke, and for how many seconds it's tried.
         on_back: is told when there is another one.
     """
 
     seconds: float = 0.0
     is_over: Callable[[], bool] = lambda: False
-    on_lost: Callable[[str], None] = lambda _reason: None
+    on_lost: Callable[[str, float], None] = lambda _reason, _seconds: None
     on_back: Callable[[], None] = lambda: None
 
 
@@ -76,24 +79,17 @@ class Database:
         """Connect, and make the tables, or bring them to this version.
 
         Raises:
-            JournalError: if the database can't be reached, lies where several machines may write to
-                a file, or was written by a newer version.
+            JournalLostError: if nothing answers there, not even after some patience.
+            JournalError: if the database refuses, lies where several machines may write to a file,
+                or was written by a newer version.
         """
         self._refuse_network_volume()
+        self._is_open = True
         try:
-            self._connection = self._engine.connect()
-            self._is_open = True
-            with self.transaction(writing=False) as connection:
-                is_current = migration.is_current(connection)
-            if not is_current:
-                with self.transaction(writing=True) as connection:
-                    migration.prepare(connection)
+            self.lasting(self._open, seconds=min(_BEGIN_SECONDS, self._patience.seconds))
         except JournalError:
             self.close()
             raise
-        except sa.exc.SQLAlchemyError as error:
-            # `from None`: what a driver says may hold the password, and a chain would show it.
-            raise self._error("can't be opened", error) from None
 
     @contextmanager
     def transaction(self, *, writing: bool) -> Iterator[sa.Connection]:
@@ -116,11 +112,15 @@ class Database:
                 raise self._lost(error) from None
             raise self._error("can't be used", error) from None
 
-    def lasting(self, work: Callable[[], _T]) -> _T:
+    def lasting(self, work: Callable[[], _T], seconds: float | None = None) -> _T:
         """Return what `work` returns; when the connection breaks, take another and do it again.
 
         All of it is done again, so it must be whole transactions, and the same after the first of
         them has been committed as before.
+
+        Args:
+            work: uses the connection.
+            seconds: how long to try; None for as long as the patience lasts.
 
         Raises:
             JournalLostError: if there is no connection for as long as the patience lasts; from then
@@ -131,10 +131,11 @@ class Database:
         except JournalLostError as lost:
             if not self._patience.seconds:
                 raise
-            self._patience.on_lost(lost.message)
+            seconds = self._patience.seconds if seconds is None else seconds
+            self._patience.on_lost(lost.message, seconds)
         # Who is patient says by themselves what they wait for.
         logging.getLogger("stamina").addHandler(_SILENT)
-        patience, seconds = self._patience, self._patience.seconds
+        patience = self._patience
         try:
             for attempt in stamina.retry_context(
                 on=lambda error: isinstance(error, JournalLostError) and not patience.is_over(),
@@ -160,6 +161,34 @@ class Database:
         """Close the connection. May be called twice."""
         self._is_open = False
         self._drop()
+
+    def _open(self) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self.transaction(writing=False) as connection:
+                is_current = migration.is_current(connection)
+            if not is_current:
+                with self.transaction(writing=True) as connection:
+                    migration.prepare(connection)
+        except sa.exc.SQLAlchemyError as error:
+            # `from None`: what a driver says may hold the password, and a chain would show it.
+            if self._is_away(error):
+                raise self._lost(error) from None
+            raise self._error("can't be opened", error) from None
+
+    def _is_away(self, error: sa.exc.SQLAlchemyError) -> bool:
+        """Return whether no connection could be made, as opposed to one that was refused for good.
+
+        A server that answers says FATAL, also while it starts or stops.
+        """
+        is_connecting = self._connection is None and isinstance(error, sa.exc.OperationalError)
+        said = str(error)
+        return (
+            is_connecting
+            and self._url.get_backend_name() == "postgresql"
+            and ("FATAL" not in said or "the database system is" in said)
+        )
 
     def _refuse_network_volume(self) -> None:
         path = self._url.database

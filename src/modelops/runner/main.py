@@ -175,8 +175,8 @@ class Runner:
         return Patience(
             seconds=_PATIENCE_SECONDS,
             is_over=lambda: self._termination.exit_code is not None,
-            on_lost=lambda reason: log_event(
-                "journal_lost", logging.WARNING, message=reason, patience_seconds=_PATIENCE_SECONDS
+            on_lost=lambda reason, seconds: log_event(
+                "journal_lost", logging.WARNING, message=reason, patience_seconds=seconds
             ),
             on_back=lambda: log_event("journal_back"),
         )
