@@ -29,6 +29,39 @@ mops adaptive results --output /var/lib/modelops/results.parquet
 mops down --delete-data --yes
 """
 
+# Kills the Dask worker of a pod; prints how many processes were below it and what becomes of them.
+_KILL_WORKER = """
+import os, signal, time
+from pathlib import Path
+
+def processes():
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text().rpartition(")")[2].split()
+            found[int(folder.name)] = status[0], (folder / "cmdline").read_bytes(), int(status[1])
+        except OSError:
+            pass
+    return found
+
+def workers():
+    name = b"distributed.cli.dask_worker"
+    return {pid for pid, (_, line, _) in processes().items() if name in line.split(bytes(1))}
+
+(killed,) = workers()
+print("below", sum(parent == killed for _, _, parent in processes().values()))
+os.kill(killed, signal.SIGKILL)
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    time.sleep(0.5)
+    unreaped = [pid for pid, (state, _, _) in processes().items() if state == "Z"]
+    others = workers() - {killed}
+    if others and not unreaped:
+        break
+print("unreaped", len(unreaped))
+print("workers", len(others))
+"""
+
 
 @pytest.fixture(scope="module")
 def on_one_machine(slow_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
@@ -127,3 +160,11 @@ def test_a_drained_node_loses_nothing(
         drained.kill()
         workspace.cluster.kubectl("uncordon", node)
     assert results_of(workspace, "drained").equals(on_one_machine)
+
+
+def test_a_killed_worker_leaves_no_process_behind(workspace: Environment) -> None:
+    names = workspace.kubectl("get", "pods", "--selector=app=dask-worker", "--output=name")
+    told = workspace.kubectl("exec", names.split()[0], "--", "python", "-c", _KILL_WORKER)
+    found = dict(line.split() for line in told.splitlines())
+    assert int(found["below"]) > 0
+    assert (found["unreaped"], found["workers"]) == ("0", "1")
