@@ -40,14 +40,17 @@ class Image:
 
 
 def busybox_image() -> Image:
-    """Return the image of simple test pods, which pods' sandboxes use too: busybox, sleeping."""
+    """Return the image of simple test pods, which pods' sandboxes use too: busybox, sleeping.
+
+    It reaps what it adopts, as the first process of a pod should: a shell that waits does.
+    """
     applets = subprocess.run(
         [BUSYBOX, "--list"], capture_output=True, text=True, check=True
     ).stdout.split()
     return Image(
         BUSYBOX_IMAGE,
         {"bin/busybox": BUSYBOX},
-        ["/bin/sleep", "2147483647"],
+        ["/bin/sh", "-c", "sleep 2147483647 & wait"],
         texts={
             "etc/passwd": "root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n",
             "etc/group": "root:x:0:\nuser:x:1000:\n",
