@@ -41,7 +41,8 @@ def test_a_crashing_container_is_told_with_its_last_words(
 ) -> None:
     script = "echo no such table >/dev/termination-log; exit 3"
 
-    failed = stack.up(deployment(namespace, script, seconds=30))
+    # Without them it would be available for the moment until it exits.
+    failed = stack.up(deployment(namespace, script, seconds=30, minReadySeconds=10))
 
     # What it said is in its present state or in its last, as it comes.
     assert re.search(r"(\[Error\] |exit code 3\)\s+)no such table", failed.error)
