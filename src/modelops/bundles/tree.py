@@ -121,7 +121,7 @@ def _ignored(root: Path) -> Callable[[str], bool]:
     try:
         own = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         rules = GitIgnoreSpec.from_lines([*DEFAULT_IGNORES, *own])
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, re.error) as error:
         raise BundleFileError(
             f"{path} can't be read: {error}", hint="It is written like a .gitignore."
         ) from error
