@@ -5,7 +5,6 @@ at the same time, because the index of a layout isn't made for concurrent writer
 """
 
 import functools
-import io
 import json
 import os
 import threading
@@ -29,6 +28,7 @@ from modelops.bundles.artifact import (
     tag_of,
     write_checked,
 )
+from modelops.bundles.blob_source import BlobSource
 from modelops.bundles.bundle_store import StoredBundle
 from modelops.bundles.files import draft_beside, sync_directory, write_atomically
 from modelops.bundles.layout_referrers import index_entry, referrers_of
@@ -36,7 +36,7 @@ from modelops.bundles.packing import PackedBlob, PackedBundle, UnhashedBlob
 from modelops.bundles.parallel import in_parallel
 from modelops.bundles.progress import UNWATCHED, TransferProgress
 from modelops.bundles.reading import FileReading
-from modelops.bundles.receiving import BlobReceiver, Progress, open_empty
+from modelops.bundles.receiving import BlobReceiver
 from modelops.bundles.referrers import ListedReferrer, Referrer
 from modelops.contracts import BundleRef, canonical_json
 from modelops.contracts.bundles import check_digest, check_repository
@@ -55,7 +55,7 @@ _ANY_DIGEST = f"sha256:{'0' * 64}"
 _LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
-class LayoutStore:
+class LayoutStore(BlobSource):
     """Bundles in a directory. Pulling by digest doesn't read a layout's index."""
 
     def __init__(self, root: Path) -> None:
@@ -119,30 +119,11 @@ class LayoutStore:
         except BundleError as error:
             raise _altered(error, path) from error
 
-    def fetch_blob(
-        self, ref: BundleRef, descriptor: Descriptor, target: Path, progress: Progress | None = None
-    ) -> None:
-        """Copy a blob; see `BundleStore.fetch_blob`."""
-        with open_empty(target) as file:
-            self._receive(ref, descriptor, file, progress)
+    def _place_of(self, ref: BundleRef, descriptor: Descriptor) -> str:
+        return str(self._blob(self._layout_of(ref), descriptor.digest))
 
-    def read_blob(
-        self, ref: BundleRef, descriptor: Descriptor, progress: Progress | None = None
-    ) -> memoryview:
-        """Read a blob; see `BundleStore.read_blob`."""
-        memory = io.BytesIO()
-        self._receive(ref, descriptor, memory, progress)
-        return memory.getbuffer()
-
-    def _receive(
-        self,
-        ref: BundleRef,
-        descriptor: Descriptor,
-        target: BinaryIO,
-        progress: Progress | None,
-    ) -> None:
+    def _read_into(self, receiver: BlobReceiver, ref: BundleRef, descriptor: Descriptor) -> None:
         path = self._blob(self._layout_of(ref), descriptor.digest)
-        receiver = BlobReceiver(descriptor, target, str(path), progress)
         try:
             source = path.open("rb", buffering=0)
         except OSError as error:

@@ -1,10 +1,7 @@
 """An OCI registry as a store of bundles. API: OCI distribution spec 1.1."""
 
-import io
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urljoin
 
 import requests
@@ -18,10 +15,11 @@ from modelops.bundles.artifact import (
     digest_of,
     tag_of,
 )
+from modelops.bundles.blob_source import BlobSource
 from modelops.bundles.bundle_store import StoredBundle
 from modelops.bundles.packing import PackedBlob, PackedBundle, UnhashedBlob
 from modelops.bundles.progress import UNWATCHED, TransferProgress
-from modelops.bundles.receiving import BlobReceiver, Progress, open_empty
+from modelops.bundles.receiving import BlobReceiver
 from modelops.bundles.referrers import ListedReferrer, Referrer
 from modelops.bundles.registry_referrers import RegistryReferrers, names_referrers
 from modelops.bundles.repository_uploads import RepositoryUploads
@@ -36,7 +34,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _ACCEPT = {"Accept": IMAGE_MANIFEST_MEDIA_TYPE}
 
 
-class RegistryStore:
+class RegistryStore(BlobSource):
     """Bundles in a registry. Every manifest and blob is checked here, not by the transport."""
 
     def __init__(self, address: str, access: RegistryAccess | None = None) -> None:
@@ -101,33 +99,11 @@ class RegistryStore:
         data = self._manifest(f"{self._path_of(ref)}/manifests/{ref.digest}", str(ref))
         return check_bytes(data, ref.digest, f"The manifest of {ref}")
 
-    def fetch_blob(
-        self, ref: BundleRef, descriptor: Descriptor, target: Path, progress: Progress | None = None
-    ) -> None:
-        """Download a blob; see `BundleStore.fetch_blob`."""
-        with open_empty(target) as file:
-            self._receive(ref, descriptor, file, progress)
+    def _place_of(self, ref: BundleRef, descriptor: Descriptor) -> str:
+        return f"{descriptor.digest} of {ref}"
 
-    def read_blob(
-        self, ref: BundleRef, descriptor: Descriptor, progress: Progress | None = None
-    ) -> memoryview:
-        """Download a blob into memory; see `BundleStore.read_blob`."""
-        memory = io.BytesIO()
-        self._receive(ref, descriptor, memory, progress)
-        return memory.getbuffer()
-
-    def _receive(
-        self,
-        ref: BundleRef,
-        descriptor: Descriptor,
-        target: BinaryIO,
-        progress: Progress | None,
-    ) -> None:
-        what = f"{descriptor.digest} of {ref}"
-        self._transport.download(
-            f"{self._path_of(ref)}/blobs/{descriptor.digest}",
-            BlobReceiver(descriptor, target, what, progress),
-        )
+    def _read_into(self, receiver: BlobReceiver, ref: BundleRef, descriptor: Descriptor) -> None:
+        self._transport.download(f"{self._path_of(ref)}/blobs/{descriptor.digest}", receiver)
 
     def resolve(self, repository: str, tag: str) -> BundleRef:
         """Return the bundle of a tag; see `BundleStore.resolve`."""
