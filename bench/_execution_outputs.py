@@ -75,7 +75,7 @@ def _losses(
 @contextmanager
 def _counted(service: ChunkedService) -> Iterator[list[int]]:
     """Give the sizes of what workers answer meanwhile."""
-    transport = service._transport  # noqa: SLF001 - what comes in is seen nowhere else
+    transport = service._dispatcher._transport  # noqa: SLF001 - what comes in is seen nowhere else
     answer, sizes = transport.run, []
 
     async def counting(data: bytes) -> bytes:

@@ -173,7 +173,7 @@ def test_an_answer_that_is_none_ends_as_a_crash_after_three_tries() -> None:
 
 
 def test_slots_are_asked_for_again_after_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelops.services.chunked._SLOTS_SECONDS", 0.01)
+    monkeypatch.setattr("modelops.services.dispatcher._SLOTS_SECONDS", 0.01)
     place = Place()
     with ChunkedService(place, ServiceOptions()) as service:
         place.broken_slots = 3
