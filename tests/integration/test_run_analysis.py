@@ -138,6 +138,22 @@ def test_a_selftest_recovers_what_the_data_fix_and_no_more(mops: Mops) -> None:
     mops("adaptive", "selftest", "--params", '{"slop": 1}', expect=2)
 
 
+def test_a_selftest_of_too_few_trials_is_refused_before_anything_is_done(mops: Mops) -> None:
+    mops.write_spec(keep_outputs=True, sampler="random", n_trials=5_000)
+    file = mops.folder / "runtime.yaml"
+    spec = yaml.safe_load(file.read_text())
+    algorithm = spec["spec"]["algorithms"]["fit"]
+    del algorithm["parameters"]["sampler"]
+    algorithm["type"] = "abc-smc"
+    algorithm["parameters"]["population_size"] = 500
+    file.write_text(yaml.safe_dump(spec))
+
+    refused = mops("adaptive", "selftest", expect=2)
+
+    assert "A self-test of 100 trials doesn't suit fit (abc-smc)" in refused.stderr
+    assert "--trials 5000" in refused.stderr
+
+
 def test_a_selftest_of_a_spec_that_demands_a_signature(mops: Mops) -> None:
     mops("bundle", "keygen", "../key")
     mops.write_spec(keep_outputs=True, sampler="random", n_trials=300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import yaml
 from conftest import command_of, processes_below
 from integration.machine import eventually
 from integration.test_main_job import ended_trials, runner_of, sequence
-from modelops.runner.journal import Journal
+from modelops.runner.journal import Journal, RunState
 
 if TYPE_CHECKING:
     from integration.conftest import Mops
@@ -104,10 +105,13 @@ def run_of(mops: Mops, run_id: str) -> dict[str, Any]:
     return next(run for run in mops.json("adaptive", "list") if run["run_id"] == run_id)
 
 
+def journal_of(mops: Mops) -> Journal:
+    return Journal.open(f"sqlite:///{mops.home}/local/dev/databases/journal/journal.sqlite")
+
+
 def runner_state(mops: Mops, run_id: str) -> str:
     """What the run's runner has noted by now; a list by `mops` would ask the engine too."""
-    path = mops.home / "local/dev/databases/journal/journal.sqlite"
-    with Journal.open(f"sqlite:///{path}") as journal:
+    with journal_of(mops) as journal:
         progress = journal.progress(run_id)
     assert progress is not None
     return progress.state.value
@@ -205,6 +209,18 @@ def test_a_run_without_its_runner_can_be_paused_and_cancelled(mops: Mops, calls:
     assert f"{run_id}: cancelled" in told.stderr
     assert set(mops.json("up")["stacks"][-1]["changes"]) == {"same"}
     assert run_of(mops, run_id)["state"] == "cancelled"
+
+
+def test_a_run_that_failed_for_a_cause_outside_it_can_be_cancelled(
+    mops: Mops, calls: Calls
+) -> None:
+    run_id = mops("up").stdout.strip()
+    kill_runner(mops, run_id)
+    with journal_of(mops) as journal:
+        now = datetime.datetime.now(datetime.UTC)
+        journal.finish(run_id, RunState.FAILED, "no way to the store", now, is_settled=False)
+    assert mops.json("adaptive", "cancel")["state"] == "cancelled"
+    assert {row[3] for row in sequence(mops, run_id)} == {None}
 
 
 def test_several_runs_at_once(mops: Mops, calls: Calls) -> None:

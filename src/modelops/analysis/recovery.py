@@ -163,10 +163,10 @@ def _checked(name: str, parameter: Parameter, value: Scalar) -> Scalar:
         case CategoricalParameter(choices):
             allowed, text = _is_one_of(choices, value), f"its choices are {list(choices)}"
         case FloatParameter(low, high):
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            allowed = is_number and low <= float(value) <= high
-            text = f"it goes from {low!r} to {high!r}"
-            value = float(value) if allowed else value
+            allowed, text = False, f"it goes from {low!r} to {high!r}"
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                allowed = low <= value <= high
+                value = float(value) if allowed else value
         case IntParameter(low, high):
             allowed = type(value) is int and low <= value <= high
             text = f"it's a whole number from {low} to {high}"

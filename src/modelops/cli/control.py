@@ -22,12 +22,13 @@ from modelops.contracts import RunPlan
 from modelops.core.errors import ModelOpsError, NotThereError, RunStateError
 from modelops.infra.chain import StackChain
 from modelops.providers.base import REGISTRY_BINDINGS, Component
+from modelops.result_store.files import is_writable
 from modelops.runner.held_lease import LEASE_SECONDS
 from modelops.runner.holder import Holder
 from modelops.runner.journal import Journal
 from modelops.runner.model import model_of
 from modelops.runner.progress import RunProgress, RunState, Wanted
-from modelops.runner.results import is_writable, write_results
+from modelops.runner.results import write_results
 
 # The journal can't tell when it has changed.
 _RETRY_SECONDS = 0.25
@@ -106,7 +107,8 @@ class Control:
         return run_states(self.chain, [progress])[self.run_id]
 
     def _await_cancelled(self, journal: Journal) -> None:
-        if self.seconds is not None:
+        has_failed = progress_of(journal, self.run_id).state is RunState.FAILED
+        if self.seconds is not None and not has_failed:
             self._await(journal, RunState.CANCELLED)
         progress = progress_of(journal, self.run_id)
         if progress.state is not RunState.CANCELLED and not is_running(self.chain, self.run_id):

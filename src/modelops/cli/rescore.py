@@ -42,18 +42,17 @@ def rescore(
     from modelops.analysis import rescoring
     from modelops.analysis.target_file import TargetFile
     from modelops.cli.known_run import named_run
-    from modelops.cli.written import warn_if_packed
+    from modelops.cli.written import check_output, warn_if_packed, write_parquet
 
     options: Options = ctx.obj
+    check_output(output)
     file = TargetFile.read(targets)
     with named_run(options, run_id) as named, named.code() as code:
         run = named.run
         rescored = rescoring.rescore(run, named.outputs(code), lambda: file.evaluator(code))
     best = rescoring.best_first(rescored)
     if output is not None:
-        import pyarrow.parquet as pq
-
-        pq.write_table(rescoring.rescored_table(run, rescored), output)
+        write_parquet(rescoring.rescored_table(run, rescored), output)
     pruned = [item.record.trial.number for item in rescored if item.outcome is None]
     failed = [item for item in rescored if item.outcome is not None and item.loss is None]
     if options.json:

@@ -40,10 +40,11 @@ def results(
     """Print the best trials of a run, or write all of them to a Parquet file."""
     from modelops.cli.runs import choose_run, journal_of, object_store_of
     from modelops.cli.session import open_chain
-    from modelops.cli.written import warn_if_packed
+    from modelops.cli.written import check_output, warn_if_packed, write_parquet
     from modelops.runner.results import read_results, trial_rows
 
     options: Options = ctx.obj
+    check_output(output)
     chain = open_chain(options)
     chosen = choose_run(chain, run_id)
     if profile:
@@ -53,9 +54,8 @@ def results(
         table = read_results(store, chosen)
     if output is not None:
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
-        pq.write_table(table, output)
+        write_parquet(table, output)
         trials = len(pc.unique(table.column("trial")))
         say(options, f"{trials} trials written to {output}")
         warn_if_packed(options, chain, output)
@@ -105,16 +105,24 @@ def prune(
             "Say which outputs to remove.",
             hint="By age: --older-than 30d. Of a run: --run-id ID. All: --older-than 1s",
         )
-    try:
-        age = None if older_than is None else parse_duration(older_than)
-    except QuantityError as error:
-        raise UsageError(f"--older-than is {older_than!r}: {error}") from error
+    now = datetime.datetime.now(datetime.UTC)
+    age = None
+    if older_than is not None:
+        try:
+            age = datetime.timedelta(seconds=parse_duration(older_than))
+            now - age
+        except QuantityError as error:
+            raise UsageError(f"--older-than is {older_than!r}: {error}") from error
+        except OverflowError:
+            raise UsageError(
+                f"--older-than is {older_than!r}: no calendar goes back so far."
+            ) from None
     with object_store_of(open_chain(options)) as store:
         removed = collect(
             store,
-            older_than=None if age is None else datetime.timedelta(seconds=age),
+            older_than=age,
             runs=run_id or None,
-            now=datetime.datetime.now(datetime.UTC),
+            now=now,
         )
     if options.json:
         print_json({"segments": removed.segments, "bytes": removed.bytes})

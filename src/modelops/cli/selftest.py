@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelops.bundles.access import RegistryAccess
     from modelops.contracts import RunPlan, Scalar, SimReturn
     from modelops.infra.chain import StackChain
+    from modelops.spec.plan import AlgorithmPlan
 
 _TRIALS = 100
 _TOLERANCE = 0.1
@@ -68,9 +69,11 @@ def selftest(  # noqa: PLR0917 - Typer reads the signature
     chain = session.for_run(session.open_chain(options, operates=True), algorithm, None)
     chosen = chain.plan.algorithms[0]
     truth = choose_truth(chosen.space, seed, _given(params))
+    count = min(chosen.n_trials, _TRIALS) if trials is None else trials
+    _check_count(chosen, count)
     with chain.reach(Component.REGISTRY, REGISTRY_BINDINGS) as registry:
         chain = session.pushed(chain, options, registry)
-        test = _prepared(options, chain, registry_from(registry), truth, seed, trials)
+        test = _prepared(options, chain, registry_from(registry), truth, seed, count)
     _calibrate(options, test)
     with journal_of(chain, test.run_id) as journal:
         run = KnownRun.read(journal, test.run_id)
@@ -83,6 +86,32 @@ def selftest(  # noqa: PLR0917 - Typer reads the signature
     say(options, f"More of it: mops adaptive report --run-id {test.run_id}")
     if not found.is_recovered:
         sys.exit(1)
+
+
+def _check_count(algorithm: "AlgorithmPlan", count: int) -> None:
+    """Check that an algorithm's options fit the number of trials, which isn't the spec's.
+
+    Raises:
+        UsageError: if they don't.
+    """
+    from modelops.algorithms.discovery import check_options
+    from modelops.contracts import AlgorithmSettings
+
+    settings = AlgorithmSettings(
+        seed=algorithm.seed,
+        n_trials=count,
+        n_parallel=min(algorithm.n_parallel, count),
+        options=algorithm.options,
+    )
+    problems = check_options(algorithm.type, algorithm.space, settings)
+    if problems:
+        what = "; ".join(problem.message.rstrip(".") for problem in problems)
+        raise UsageError(
+            f"A self-test of {count} trials doesn't suit {algorithm.name} ({algorithm.type}): "
+            f"{what}.",
+            hint=f"Give it more: mops adaptive selftest {algorithm.name} --trials "
+            f"{max(algorithm.n_trials, count)}",
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +155,7 @@ def _prepared(  # noqa: PLR0917
     registry: "RegistryAccess",
     truth: "Mapping[str, Scalar]",
     seed: int,
-    trials: int | None,
+    count: int,
 ) -> _SelfTest:
     """Simulate the data and push a bundle that has them in the place of the observed ones.
 
@@ -170,7 +199,6 @@ def _prepared(  # noqa: PLR0917
                 hint=outcome.failure.details,
             )
     chosen = chain.plan.algorithms[0]
-    count = min(chosen.n_trials, _TRIALS) if trials is None else trials
     changed = replace(
         chosen,
         bundle=BundleSource(ref=ref),

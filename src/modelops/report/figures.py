@@ -19,7 +19,6 @@ from modelops.contracts import (
     IntParameter,
     Parameter,
     Scalar,
-    canonical_json,
 )
 from modelops.report.thinning import Drawn, thinned
 from modelops.runner.records import TrialRecord
@@ -80,12 +79,16 @@ def choice_labels(choices: Sequence[Scalar]) -> list[str]:
 
 
 def choice_index(parameter: CategoricalParameter, value: object) -> int:
-    """Return which of the choices a value is; one that was written as JSON is known too."""
+    """Return which of the choices a value is.
+
+    Raises:
+        ValueError: if it is none.
+    """
     for index, choice in enumerate(parameter.choices):
         # 1, 1.0 and True are equal to Python but are three values here.
         if type(choice) is type(value) and choice == value:
             return index
-    return [canonical_json(choice).decode() for choice in parameter.choices].index(str(value))
+    raise ValueError(f"{value!r} isn't one of {list(parameter.choices)}")
 
 
 def loss_figure(run: KnownRun) -> Figure | None:

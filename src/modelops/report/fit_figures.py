@@ -202,7 +202,8 @@ def _groups(table: pa.Table, others: Sequence[str]) -> Iterator[tuple[str, list[
 
 def _sorted(table: pa.Table, axis: str, rows: Sequence[int]) -> list[int]:
     values = table.column(axis).to_pylist()
-    return sorted(rows, key=lambda row: (values[row] is None, values[row] or 0))
+    known = sorted((row for row in rows if values[row] is not None), key=lambda row: values[row])
+    return [*known, *(row for row in rows if values[row] is None)]
 
 
 def _axis_values(table: pa.Table, axis: str, rows: Sequence[int]) -> list[Any]:

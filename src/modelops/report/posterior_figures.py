@@ -1,5 +1,6 @@
 """The figures of a posterior: the weights of its particles, by parameter."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -34,14 +35,17 @@ def posterior_panels(posterior: pa.Table, space: SearchSpace) -> Panels:
     """Return the weights of the last generation's particles, by parameter, beside the prior."""
     if posterior.num_rows == 0:
         return Panels()
-    last = max(posterior.column("generation").to_pylist())
+    generations = posterior.column("generation").to_pylist()
+    last = max(generations)
     rows = [row for row in posterior.to_pylist() if row["generation"] == last]
     weights = np.asarray([row["weight"] for row in rows], dtype=np.float64)
     figures: list[Figure] = []
     for index, (name, parameter) in enumerate(space.parameters.items()):
         if isinstance(parameter, FixedParameter) or len(figures) == MOST_PANELS:
             continue
-        values = [row[f"param.{name}"] for row in rows]
+        column = _as_chosen(parameter, posterior.column(f"param.{name}").to_pylist())
+        taken = zip(column, generations, strict=True)
+        values = [value for value, generation in taken if generation == last]
         figures.append(_posterior_figure(f"posterior-{index}", name, parameter, values, weights))
     tolerance = rows[0]["tolerance"]
     accepted = "any distance was accepted" if tolerance is None else f"tolerance {tolerance:.4g}"
@@ -51,6 +55,18 @@ def posterior_panels(posterior: pa.Table, space: SearchSpace) -> Panels:
         f"{', without its constraints' if space.constraints else ''}."
     )
     return Panels(figures, caption)
+
+
+def _as_chosen(parameter: Parameter, column: list[Any]) -> list[Any]:
+    """Return a column's values as they were chosen: where types are mixed, it has each as JSON.
+
+    Only such a column has texts that are no choice.
+    """
+    if not isinstance(parameter, CategoricalParameter) or all(
+        not isinstance(value, str) or value in parameter.choices for value in column
+    ):
+        return column
+    return [json.loads(value) for value in column]
 
 
 def _posterior_figure(

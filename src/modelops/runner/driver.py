@@ -244,6 +244,8 @@ class RunDriver:
             case RecordPause():
                 self._outbox.write()
                 self._journal.pause(self._context.run_id)
+                # A pause doesn't count; the time begins anew with `RecordResume`.
+                self._ends_at = math.inf
                 self._observer.turned(RunState.PAUSED)
             case RecordResume():
                 self._journal.resume(self._context.run_id, self._clock())

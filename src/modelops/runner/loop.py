@@ -143,7 +143,7 @@ class RunLoop:
                 self._stopped = True
                 return [Stop(failed=False, cancelled=True)]
             case TimeIsUp():
-                return [self._stop(self._rule.time_is_up(), failed=self._rule.is_in_vain)]
+                return [self._end_in_time()]
         return [*instructions, *self._advance()]
 
     def _take_up(self) -> list[Instruction]:
@@ -322,6 +322,12 @@ class RunLoop:
         if self._rule.is_in_vain:
             return self._stop("The run has no result: not one trial completed.")
         return self._stop("", failed=False)
+
+    def _end_in_time(self) -> Stop:
+        # Trials that wait to be told after a slower one have ended too.
+        ended = {**self._history.ended, **self._ended}.values()
+        is_in_vain = all(outcome.status is not TrialStatus.COMPLETED for outcome in ended)
+        return self._stop(self._rule.time_is_up(len(ended)), failed=is_in_vain)
 
     def _stop(self, message: str, *, failed: bool = True) -> Stop:
         self._stopped = True

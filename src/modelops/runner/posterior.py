@@ -7,12 +7,12 @@ accepted), `ess` (the effective sample size) and `acceptance_rate`, the same in 
 
 import io
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelops.contracts import Posterior, SearchSpace
-from modelops.runner.results import parameter_column, put_whole
+from modelops.result_store.files import put_whole, read_file
+from modelops.runner.results import parameter_column
 
 
 def write_posterior(
@@ -27,12 +27,13 @@ def write_posterior(
 
 
 def read_posterior(object_store_url: str, run_id: str) -> pa.Table | None:
-    """Read what `write_posterior` wrote; None if the run has no posterior."""
-    try:
-        with fsspec.open(posterior_url(object_store_url, run_id), "rb") as file:
-            return pq.ParquetFile(io.BytesIO(file.read())).read()
-    except FileNotFoundError:
-        return None
+    """Read what `write_posterior` wrote; None if the run has no posterior.
+
+    Raises:
+        ResultStoreError: if the object store can't be read.
+    """
+    data = read_file(posterior_url(object_store_url, run_id))
+    return None if data is None else pq.ParquetFile(io.BytesIO(data)).read()
 
 
 def posterior_url(object_store_url: str, run_id: str) -> str:

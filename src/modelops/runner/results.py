@@ -9,27 +9,23 @@ holds the run: `modelops.run_id`, `modelops.plan` (JSON), `modelops.bundle` (dig
 
 import io
 import json
-import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
 from modelops.contracts import RunPlan, Scalar, canonical_json
-from modelops.core.errors import NotThereError, ResultStoreError
+from modelops.core.errors import NotThereError
+from modelops.result_store.files import has_file, put_whole, read_file
 from modelops.runner.records import Trial, TrialRecord
 from modelops.services.profile import Profile
 
 _INT64 = range(-(2**63), 2**63)
-_READ_ONLY = ("http://", "https://")
 _PACKAGES = ("modelops", "numpy", "optuna", "pyarrow")
 
 
@@ -63,17 +59,17 @@ def read_results(object_store_url: str, run_id: str) -> pa.Table:
 
     Raises:
         NotThereError: if there are none.
+        ResultStoreError: if the object store can't be read.
     """
     url = results_url(object_store_url, run_id)
-    try:
-        with fsspec.open(url, "rb") as file:
-            # pq.read_table goes through datasets, which import pandas if it's there.
-            return pq.ParquetFile(io.BytesIO(file.read())).read()
-    except FileNotFoundError:
+    data = read_file(url)
+    if data is None:
         raise NotThereError(
             f"Run {run_id!r} has no results at {url}.",
             hint="They are written when the run ends: mops adaptive status",
-        ) from None
+        )
+    # pq.read_table goes through datasets, which import pandas if it's there.
+    return pq.ParquetFile(io.BytesIO(data)).read()
 
 
 def read_trials(object_store_url: str, run_id: str) -> list[dict[str, Any]]:
@@ -121,17 +117,17 @@ def read_profile(object_store_url: str, run_id: str) -> dict[str, Any]:
 
     Raises:
         NotThereError: if the run wasn't profiled.
+        ResultStoreError: if the object store can't be read.
     """
-    try:
-        with fsspec.open(_profile_url(object_store_url, run_id), "rb") as file:
-            found: dict[str, Any] = json.loads(file.read())
-            return found
-    except FileNotFoundError:
+    data = read_file(_profile_url(object_store_url, run_id))
+    if data is None:
         raise NotThereError(
             f"Run {run_id!r} has no profile.",
             hint="A run has one if it's started with --profile, or with `profile: true` in the "
             "algorithm's `execution`, and has ended.",
-        ) from None
+        )
+    found: dict[str, Any] = json.loads(data)
+    return found
 
 
 def _profile_url(object_store_url: str, run_id: str) -> str:
@@ -140,8 +136,7 @@ def _profile_url(object_store_url: str, run_id: str) -> str:
 
 def has_results(object_store_url: str, run_id: str) -> bool:
     """Return whether a run's results are in the object store."""
-    filesystem, path = fsspec.core.url_to_fs(results_url(object_store_url, run_id))
-    return bool(filesystem.exists(path))
+    return has_file(results_url(object_store_url, run_id))
 
 
 def results_url(object_store_url: str, run_id: str) -> str:
@@ -215,35 +210,3 @@ def parameter_column(values: Sequence[Scalar]) -> pa.Array:
         if kinds == {kind}:
             return pa.array(values, arrow)
     return pa.array([canonical_json(value).decode() for value in values], pa.string())
-
-
-def is_writable(object_store_url: str) -> bool:
-    """Return whether an object store can be written by its URL: not by one of `http`."""
-    return not object_store_url.startswith(_READ_ONLY)
-
-
-def put_whole(url: str, data: bytes) -> None:
-    """Write a file of an object store that appears whole or not at all.
-
-    Raises:
-        ResultStoreError: if the store can't be written by this URL.
-    """
-    if not is_writable(url):
-        raise ResultStoreError(
-            f"{url} can't be written: from here the object store can only be read.",
-            hint="What writes to it runs in the cluster: a run, for example.",
-        )
-    filesystem, path = fsspec.core.url_to_fs(url)
-    if not isinstance(filesystem, LocalFileSystem):
-        # An object store shows an object once all of it is there.
-        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        filesystem.pipe_file(path, data)
-        return
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f".{target.name}.{os.getpid()}")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(target)

@@ -92,17 +92,24 @@ class Runner:
         with Journal.open(self._environment.database_url, self._patience()) as journal:
             state = journal.begin(run_id, plan, _now())
             if journal.is_settled(run_id):
-                self._write_results(journal, only_if_missing=True)
-                log_event(str(state), message=f"The run {_ENDED[state]} already.")
-                self._announce_ready()
-                return 0
+                return self._leave_as_it_is(journal, state)
             with held_lease(
                 journal,
                 self._environment.database_url,
                 run_id,
                 is_over=lambda: self._termination.exit_code is not None,
             ):
+                # The runner that had it until now may have come to the end.
+                state = journal.begin(run_id, plan, _now())
+                if journal.is_settled(run_id):
+                    return self._leave_as_it_is(journal, state)
                 return self._carry_out(journal)
+
+    def _leave_as_it_is(self, journal: Journal, state: RunState) -> int:
+        self._write_results(journal, only_if_missing=True)
+        log_event(str(state), message=f"The run {_ENDED[state]} already.")
+        self._announce_ready()
+        return 0
 
     def _carry_out(self, journal: Journal) -> int:
         run_id = self._request.run_id

@@ -61,10 +61,10 @@ class StoppingRule:
             return f"The simulations cost {cost:.2f} US dollars: max_cost is {limits.max_cost:g}."
         return ""
 
-    def time_is_up(self) -> str:
-        """Return what to say when the run has taken as long as it may."""
+    def time_is_up(self, ended: int) -> str:
+        """Return what to say when the run has taken as long as it may, and `ended` trials have."""
         seconds = self._limits.run_timeout or 0.0
         return (
             f"The time is up: run_timeout is {seconds:g} s. "
-            f"{self._told} of {self._n_trials} trials had ended."
+            f"{ended} of {self._n_trials} trials had ended."
         )

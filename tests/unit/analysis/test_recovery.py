@@ -49,6 +49,11 @@ def run_of(*trials: tuple[float, Mapping[str, Scalar]]) -> KnownRun:
     return KnownRun("run", plan, tuple(records))
 
 
+def test_a_number_beyond_all_floats_is_outside_the_space() -> None:
+    with pytest.raises(UsageError, match=r"'beta' can't be .*it goes from 0\.001 to 10\.0"):
+        choose_truth(SPACE, 1, {"beta": 10**400})
+
+
 @given(st.integers(0, 2**63))
 def test_a_truth_lies_inside_the_space_and_follows_from_the_seed(seed: int) -> None:
     truth = choose_truth(SPACE, seed, {})

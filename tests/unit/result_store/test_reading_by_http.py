@@ -1,5 +1,6 @@
 """A store that is served by Python's own HTTP server, as the pod of a cluster's volume does."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ import pytest
 
 from modelops.core.errors import NotThereError, ResultStoreError
 from modelops.result_store.collection import collect
+from modelops.result_store.files import is_writable, put_whole
 from modelops.result_store.index import ResultIndex
 from modelops.result_store.opening import open_place
 from modelops.result_store.store import ResultStore
 from modelops.runner.posterior import read_posterior
-from modelops.runner.results import has_results, is_writable, put_whole, read_profile, read_results
+from modelops.runner.results import has_results, read_profile, read_results
 from unit.result_store.conftest import ENVIRONMENT, ids, task_id
 
 
@@ -80,6 +82,15 @@ def test_what_is_not_there_is_told_as_elsewhere(url: str) -> None:
         read_results(url, "run-1")
     with pytest.raises(NotThereError, match="has no profile"):
         read_profile(url, "run-1")
+
+
+def test_a_store_that_cannot_be_reached_is_not_taken_for_an_empty_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    gone = f"http://127.0.0.1:{port}"
+    for read in (read_results, read_profile, read_posterior):
+        with pytest.raises(ResultStoreError, match="can't be read"):
+            read(gone, "run-1")
 
 
 def test_results_are_read(url: str, tmp_path: Path) -> None:

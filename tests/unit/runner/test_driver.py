@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -532,6 +533,25 @@ def test_a_run_that_is_wanted_paused_waits_before_its_first_trial(
     journal.want("run", Wanted.PAUSED, "me", NOW)
     assert make(plan, observer=observer).run() == Stop(failed=False)
     assert observer.seen[:3] == [RunState.PAUSING, RunState.PAUSED, RunState.RUNNING]
+
+
+def test_a_pause_does_not_count_as_the_runs_time(
+    make: MakeDriver, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, skipped = time.monotonic(), [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() - begun + skipped[0])
+    monkeypatch.setattr("modelops.runner.driver.time", clock)
+
+    class ResumesAfterAWeekend(Observer):
+        def turned(self, state: RunState) -> None:
+            if state is RunState.PAUSED:
+                skipped[0] = 200_000.0
+                journal.want("run", Wanted.RUNNING, "me", NOW)
+
+    plan = make_plan(n_trials=3, run_timeout=100_000.0)
+    journal.begin("run", plan, NOW)
+    journal.want("run", Wanted.PAUSED, "me", NOW)
+    assert make(plan, observer=ResumesAfterAWeekend()).run() == Stop(failed=False)
 
 
 def test_a_cancel_is_seen_while_all_wait_for_simulations(

@@ -82,9 +82,19 @@ def test_a_run_whose_time_is_up_ends_with_what_there_is() -> None:
     plan = make_plan(n_trials=12, run_timeout=60.0)
     events = iter([None] * 30 + [TimeIsUp()])
     run = follow(plan, ChainAlgorithm(12), lambda _: 0, wish=lambda: next(events, None))
-    told = sum(isinstance(item, Tell) for item in run.instructions)
-    assert 0 < told < 12
-    message = f"The time is up: run_timeout is 60 s. {told} of 12 trials had ended."
+    ended = len(run.outcomes())
+    assert 0 < ended < 12
+    message = f"The time is up: run_timeout is 60 s. {ended} of 12 trials had ended."
+    assert run.stop == Stop(failed=False, message=message)
+
+
+def test_trials_that_wait_for_a_slower_one_count_when_the_time_is_up() -> None:
+    plan = make_plan(n_trials=12, n_parallel=4, replicates=1, run_timeout=60.0)
+    events = iter([None] * 11 + [TimeIsUp()])
+    run = follow(plan, ChainAlgorithm(12), lambda count: count - 1, wish=lambda: next(events, None))
+    assert not any(isinstance(item, Tell) for item in run.instructions)
+    message = "The time is up: run_timeout is 60 s. 3 of 12 trials had ended."
+    assert sorted(run.outcomes()) == [1, 2, 3]
     assert run.stop == Stop(failed=False, message=message)
 
 
