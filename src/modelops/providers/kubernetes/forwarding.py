@@ -4,6 +4,7 @@ A connection goes to a pod that is ready when it is opened, so a port outlives i
 """
 
 import asyncio
+import logging
 import random
 import socket
 from contextlib import suppress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from httpx_ws import AsyncWebSocketSession
     from kr8s.asyncio import Api
 
+_log = logging.getLogger("modelops.kubernetes")
 _LOOPBACK = "127.0.0.1"
 _BLOCK_BYTES = 2**16
 # Of each frame the first byte is its channel: data, errors. The first frame of each has the port.
@@ -53,6 +55,7 @@ class Forward:
         self._listener = socket.create_server((_LOOPBACK, 0))
         self._listener.setblocking(False)
         self._open: dict[asyncio.Task[None], socket.socket] = {}
+        self._is_refusal_told = False
 
     async def listen(self) -> int:
         """Begin to listen, and return the port.
@@ -89,12 +92,27 @@ class Forward:
         reader, writer = await asyncio.open_connection(sock=connection)
         try:
             await self._carry(reader, writer)
-        except Exception:  # noqa: BLE001, S110 — whoever connected sees that it is closed
-            pass
+        except Exception as error:  # noqa: BLE001 — whoever connected sees that it is closed
+            self._tell_refusal(error)
         finally:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+    def _tell_refusal(self, error: Exception) -> None:
+        """Say once that the login may not do this: who connected sees a closed connection."""
+        import httpx_ws  # noqa: PLC0415 — it takes long
+
+        if not isinstance(error, httpx_ws.WebSocketUpgradeError) or self._is_refusal_told:
+            return
+        if error.response.status_code in (401, 403):
+            self._is_refusal_told = True
+            _log.warning(
+                "%s in the namespace %s can't be reached: the cluster refuses pods/portforward. "
+                "Your login needs the right to get and create it.",
+                self._target.name,
+                self._target.namespace,
+            )
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         import httpx_ws  # noqa: PLC0415 — it takes long

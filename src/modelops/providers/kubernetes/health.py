@@ -13,7 +13,7 @@ from modelops.providers.kubernetes import cluster, objects
 from modelops.providers.kubernetes import component_types as types
 from modelops.providers.kubernetes.looking import job_exit_code
 from modelops.providers.kubernetes.objects import Item, name_of
-from modelops.providers.kubernetes.parts import part_of
+from modelops.providers.kubernetes.parts import part_of, pod_labels
 from modelops.providers.kubernetes.reasons import event_reasons, pod_reasons, workload_reasons
 
 _KINDS = {
@@ -85,7 +85,7 @@ def _look(plan: ProviderPlan, stack: StackView) -> _Seen:
             if there is not None:
                 found["Namespace", namespace] = there
         pods: dict[str, list[Item]] = {}
-        for pod in objects.get_all(api, "Pod", namespace):
+        for pod in objects.get_all(api, "Pod", namespace, pod_labels(plan.env)):
             pods.setdefault(part_of(pod), []).append(pod)
         return _Seen(found, pods, objects.get_all(api, "Event", namespace))
 

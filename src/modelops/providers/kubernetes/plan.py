@@ -74,7 +74,6 @@ def _namespace(plan: CompiledPlan, settings: Settings) -> ResourcePlan:
     identity = settings.options.workload_identity
     properties = {
         "create": settings.options.create_namespace,
-        "keep": stores.keeps_data(plan),
         "annotations": {} if identity is None else dict(identity.annotations),
         **settings.common(),
     }

@@ -19,6 +19,12 @@ umask 077
 {_PATH}
 data={_VOLUME}/modelops
 password=$(cat {_LOGIN}/{names.PASSWORD_KEY})
+# One that was deleted by force may not have ended on this node when its successor begins. The lock
+# goes with the server, since the descriptor stays open in it.
+if command -v flock >/dev/null; then
+    exec 9>{_VOLUME}/modelops.lock
+    flock 9
+fi
 # Without the server: what it says is of interest only if it fails, and holds no statement.
 alone() {{
     postgres --single -D "$1" -c log_min_error_statement=panic postgres >/tmp/said 2>&1 && return
@@ -26,7 +32,7 @@ alone() {{
     exit 1
 }}
 if [ -e "$data" ]; then
-    # Whatever pid is noted there isn't a server's: this pod is the only one.
+    # Whatever pid is noted there isn't a server's: nobody else has the lock.
     rm -f "$data/postmaster.pid"
     echo "ALTER ROLE {ROLE} PASSWORD '$password'" | alone "$data"
 else

@@ -1,5 +1,6 @@
 """The pods of worker groups, as the scaler sees and changes them through the cluster's API."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 """The annotation by which a ReplicaSet that shrinks chooses among pods that are ready."""
+SECONDS = 20.0
+"""How long the API may take for an answer."""
 _MARK = "-1000"
 _MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -104,9 +107,12 @@ async def pod_api(namespace: str, kubeconfig: str | None = None) -> AsyncIterato
     import kr8s.asyncio  # noqa: PLC0415
 
     try:
-        api = await kr8s.asyncio.api(namespace=namespace, kubeconfig=kubeconfig)
+        # It has no limit of its own, and a connection may go silent.
+        async with asyncio.timeout(SECONDS):
+            api = await kr8s.asyncio.api(namespace=namespace, kubeconfig=kubeconfig)
     except (kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
         raise ApiAwayError(str(error) or type(error).__name__) from error
+    api.timeout = SECONDS
     yield PodApi(api, namespace)
 
 

@@ -142,8 +142,9 @@ class GroupScaler:
         wanted = self._scaling.target(now, needed)
         # What is too many is about to end, and those that are marked go first.
         staying = max(len(marked) - max(len(pods) - replicas, 0), 0)
-        if wanted > replicas - staying:
-            await self._scale(replicas, wanted + staying, tasks)
+        more = min(wanted + staying, self._group.maximum)
+        if wanted > replicas - staying and more > replicas:
+            await self._scale(replicas, more, tasks)
         elif marked:
             await self._finish(replicas, pods, marked, tasks)
         elif replicas > max(wanted, len(pods)):

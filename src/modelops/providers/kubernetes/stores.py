@@ -54,15 +54,6 @@ def for_a_cluster(plan: CompiledPlan) -> tuple[CompiledPlan, tuple[str, ...]]:
     return changed, tuple(notes)
 
 
-def keeps_data(plan: CompiledPlan) -> bool:
-    """Return whether `down` leaves anything in the namespace."""
-    return (
-        plan.registry.url is None
-        or plan.object_store.kind in (None, "pvc")
-        or any(database.url_from is None for database in plan.databases)
-    )
-
-
 def registry_bindings(plan: CompiledPlan, settings: Settings) -> tuple[str, ...]:
     """Return the bindings by which the bundle registry is reached."""
     if plan.registry.url is None:

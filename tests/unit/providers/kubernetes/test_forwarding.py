@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import httpx
 import pytest
+from httpx_ws import WebSocketUpgradeError
 
 from modelops.core.errors import ProviderError
 from modelops.providers.kubernetes import forwarding
@@ -155,3 +157,24 @@ def test_the_end_closes_connections_however_new_they_are(api: Api, run: Run) -> 
         with pytest.raises(ConnectionRefusedError):
             connect(port)
     assert api.open == 0
+
+
+def test_a_login_that_may_not_forward_is_told_so_once(
+    api: Api, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    @asynccontextmanager
+    async def refused(**_: Any) -> AsyncIterator[Echo]:
+        raise WebSocketUpgradeError(httpx.Response(403))
+        yield
+
+    api.open_websocket = refused
+    forward = run(made(api))
+    port = run(forward.listen())
+    for _ in range(2):
+        with connect(port) as connection, suppress(ConnectionResetError):
+            assert connection.recv(100) == b""
+    run(forward.close())
+
+    (told,) = caplog.messages
+    assert "echo in the namespace space can't be reached" in told
+    assert "pods/portforward" in told

@@ -129,27 +129,6 @@ def test_only_groups_with_a_choice_are_scaled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "kept"),
-    [
-        ({}, True),
-        ({"registry": RegistryPlan("external", managed=False, url="ghcr.io")}, True),
-        (
-            {
-                "registry": RegistryPlan("external", managed=False, url="ghcr.io"),
-                "object_store": ObjectStorePlan("r", "gcs", managed=False, bucket="bucket"),
-                "databases": (DatabasePlan("journal", managed=False, url_from="url"),),
-            },
-            False,
-        ),
-    ],
-)
-def test_the_namespace_is_kept_while_there_are_data_in_it(
-    change: dict[str, Any], kept: bool
-) -> None:
-    assert resource(replace(PLAN, **change), "namespace").properties["keep"] is kept
-
-
-@pytest.mark.parametrize(
     ("settings", "asked"),
     [
         ({}, {}),

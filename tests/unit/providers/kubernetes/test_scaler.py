@@ -171,17 +171,17 @@ def test_new_load_gets_new_pods_beside_those_that_go(world: World) -> None:
     world.retired.add("dask-workers-0-0")
     asyncio.run(world.mark("dask-workers-0"))
     world.tasks["dask-workers-0-0"] = 1
-    world.waiting = 7
+    world.waiting = 5
     clock = Clock(world)
     clock.look()
-    # Four that work, and the one that ends what it has.
-    assert world.wanted == 5
+    # Three that work, and the one that ends what it has.
+    assert world.wanted == 4
     world.settle()
     world.tasks["dask-workers-0-0"] = 0
     clock.look()
     world.settle()
     assert "dask-workers-0" not in world.there
-    assert len(world.there) == 4
+    assert len(world.there) == 3
 
 
 def test_a_scaler_that_starts_anew_ends_nothing_at_once(world: World) -> None:
@@ -203,6 +203,28 @@ def test_a_scaler_that_starts_anew_goes_on_with_what_is_marked(world: World) -> 
     world.settle()
     assert list(world.there) == ["dask-workers-1"]
     assert world.retired == {"dask-workers-0-0"}
+
+
+def test_pods_that_still_go_count_among_the_most_that_there_may_be(world: World) -> None:
+    world.wanted = 2
+    world.settle()
+    asyncio.run(world.mark("dask-workers-0"))
+    world.tasks["dask-workers-0-0"] = 1
+    world.waiting = 1000
+    clock = Clock(world)
+    clock.look()
+    assert world.wanted == world.group.maximum == 4
+    world.settle()
+    clock.look()
+    assert world.wanted == 4
+    # It has ended what it had: another comes in its place.
+    world.tasks["dask-workers-0-0"] = 0
+    clock.look()
+    world.settle()
+    clock.look()
+    world.settle()
+    assert len(world.there) == 4
+    assert "dask-workers-0" not in world.there
 
 
 def test_nobody_goes_while_a_busy_pod_would_go_first(world: World) -> None:

@@ -84,8 +84,11 @@ class Cluster:
             name, metadata=metadata, opts=self._options(below, keep, after, ignore), **fields
         )
 
-    def make_namespace(self, part: Part, *, below: pulumi.Resource, keep: bool) -> pulumi.Resource:
-        """Make the namespace, in which pods that may too much are refused."""
+    def make_namespace(self, part: Part, *, below: pulumi.Resource) -> pulumi.Resource:
+        """Make the namespace, in which pods that may too much are refused.
+
+        It stays when all else is taken down: what users keep in it is known to nobody else.
+        """
         labels = names.namespace_labels(part.env)
         return kubernetes.core.v1.Namespace(
             self.namespace,
@@ -94,7 +97,7 @@ class Cluster:
                 "labels": labels,
                 "annotations": _TAKE_OVER,
             },
-            opts=self._options(below, keep, (), ()),
+            opts=self._options(below, True, (), ()),
         )
 
     def _options(

@@ -27,8 +27,7 @@ class Namespace(pulumi.ComponentResource):
         self._part = Part(properties["env"], names.MODELOPS, "namespace")
         self._after: tuple[pulumi.Resource, ...] = ()
         if properties["create"]:
-            keep = properties["keep"]
-            self._after = (cluster.make_namespace(self._part, below=self, keep=keep),)
+            self._after = (cluster.make_namespace(self._part, below=self),)
         cluster.make(
             kubernetes.core.v1.ServiceAccount,
             self._part,
@@ -66,7 +65,7 @@ def _policies() -> dict[str, Manifest]:
             "policyTypes": ["Egress"],
         },
         # Prometheus is elsewhere.
-        "metrics": _let_in(_OURS, (), [names.METRICS_PORT]),
+        "metrics": _let_in((*_OURS, names.SCALER_ROLE), (), [names.METRICS_PORT]),
         "scheduler": _let_in(
             [names.SCHEDULER_ROLE],
             [names.WORKER_ROLE, names.RUNNER_ROLE, names.SCALER_ROLE],
