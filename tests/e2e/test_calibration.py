@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ from kubernetes_environment import Environment
 from modelops.core.automation import find_engine
 from oci_container import Container, mounted
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(900, func_only=True)]
 
 _LOCALLY = """
 set -eu
@@ -114,7 +113,7 @@ def test_a_run_gives_what_it_gives_on_one_machine(
 def test_whatever_is_killed_a_run_ends_with_the_same_results(
     workspace: Environment, slow_bundle: Path, on_one_machine: pa.Table
 ) -> None:
-    start_run(workspace, slow_bundle, "killed", nap=1.5)
+    start_run(workspace, slow_bundle, "killed", nap=2.5)
 
     def goes_on() -> None:
         """Wait for trials that end after this, of a run that hasn't ended."""
@@ -147,14 +146,15 @@ def test_a_drained_node_loses_nothing(
     drained: subprocess.Popen[str] = workspace.cluster.start_command(
         [
             *("kubectl", "drain", node, "--pod-selector=app=dask-worker"),
-            *("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"),
+            *("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s"),
         ]
     )
     try:
         # There is no other node: the pods that take over start on this one.
-        time.sleep(2)
+        cordoned = "jsonpath={.spec.unschedulable}=true"
+        workspace.cluster.kubectl("wait", f"node/{node}", f"--for={cordoned}", "--timeout=60s")
         workspace.cluster.kubectl("uncordon", node)
-        output, errors = drained.communicate(timeout=150)
+        output, errors = drained.communicate(timeout=330)
         assert drained.returncode == 0, f"{output}{errors}"
     finally:
         drained.kill()
@@ -163,7 +163,9 @@ def test_a_drained_node_loses_nothing(
 
 
 def test_a_killed_worker_leaves_no_process_behind(workspace: Environment) -> None:
-    names = workspace.kubectl("get", "pods", "--selector=app=dask-worker", "--output=name")
+    workers = "--selector=app=dask-worker"
+    workspace.kubectl("wait", "--for=condition=Ready", "pod", workers, "--timeout=120s")
+    names = workspace.kubectl("get", "pods", workers, "--output=name")
     told = workspace.kubectl("exec", names.split()[0], "--", "python", "-c", _KILL_WORKER)
     found = dict(line.split() for line in told.splitlines())
     assert int(found["below"]) > 0

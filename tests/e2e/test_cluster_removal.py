@@ -20,7 +20,7 @@ from testcluster.programs import built_programs
 
 pytestmark = [
     pytest.mark.k8s,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(300, func_only=True),
     pytest.mark.usefixtures("may_start_clusters"),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 from kubernetes_environment import KEPT, Environment
 from kubernetes_provider.launcher import path_with_plugin
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(900, func_only=True)]
 
 _SIR = Path(__file__).parents[2] / "examples" / "sir"
 _TRIALS = 6

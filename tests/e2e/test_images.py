@@ -21,7 +21,7 @@ from oci_container import Container, MountedImage, mounted
 from wheels import write_wheel
 
 # The first test waits until all is built, which takes minutes where nothing is cached.
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(1800, func_only=True)]
 
 RUN_A_BUNDLE = """
 import json, pathlib, sys

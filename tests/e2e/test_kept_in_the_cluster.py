@@ -13,7 +13,7 @@ from modelops.providers.kubernetes import names
 from reached_namespace import PROVIDER, ReachedNamespace, reached_namespace
 from testcluster import Access
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(180, func_only=True)]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from kubernetes_resources import (
 )
 from kubernetes_stack import KubernetesStack, Resource
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(300, func_only=True)]
 
 OURS = re.compile(r"pulumi-kubernetes-[0-9a-f]{8}")
 

@@ -8,7 +8,7 @@ import yaml
 
 from kubernetes_stack import Here, KubernetesStack, Resource
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180, func_only=True)]
 
 SETTINGS = Resource("core/v1:ConfigMap", "settings", {"data": {"level": "info"}})
 

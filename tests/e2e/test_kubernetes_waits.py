@@ -10,7 +10,7 @@ from kubernetes_namespace import KubernetesNamespace
 from kubernetes_resources import deployment, job, named, names, read
 from kubernetes_stack import KubernetesStack, Resource
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(300, func_only=True)]
 
 
 def test_an_image_that_is_not_there_is_told_and_the_next_up_goes_on(
@@ -18,7 +18,7 @@ def test_an_image_that_is_not_there_is_told_and_the_next_up_goes_on(
 ) -> None:
     missing = {"image": "127.0.0.1:1/none:1", "imagePullPolicy": "Always"}
 
-    failed = stack.up(deployment(namespace, container=missing, seconds=20))
+    failed = stack.up(deployment(namespace, container=missing, seconds=30))
 
     assert (
         "was successfully created, but the Kubernetes API server reported that it failed to fully "
@@ -42,7 +42,7 @@ def test_a_crashing_container_is_told_with_its_last_words(
     script = "echo no such table >/dev/termination-log; exit 3"
 
     # Without them it would be available for the moment until it exits.
-    failed = stack.up(deployment(namespace, script, seconds=30, minReadySeconds=10))
+    failed = stack.up(deployment(namespace, script, seconds=40, minReadySeconds=10))
 
     # What it said is in its present state or in its last, as it comes.
     assert re.search(r"(\[Error\] |exit code 3\)\s+)no such table", failed.error)

@@ -10,7 +10,7 @@ from testcluster import Cluster
 
 pytestmark = [
     pytest.mark.k8s,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(180, func_only=True),
     pytest.mark.usefixtures("own_cluster"),
 ]
 
@@ -32,7 +32,7 @@ def web(own_cluster: Cluster, namespace: KubernetesNamespace) -> KubernetesNames
     for described in (namespace.pod("web", SERVE), *map(namespace.pod, ("friend", "stranger"))):
         namespace.run_pod(described)
     for client in ("friend", "stranger"):
-        assert fetch(namespace, client) == "here\n"
+        wait_until_admitted(namespace, client)
     return namespace
 
 
@@ -40,7 +40,7 @@ def test_only_those_reach_a_pod_whom_its_policy_admits(web: KubernetesNamespace)
     admitted = {"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}]}
     web.apply(policy("web", policyTypes=["Ingress"], ingress=[admitted]))
     wait_until_refused(web, "stranger")
-    assert fetch(web, "friend") == "here\n"
+    wait_until_admitted(web, "friend")
 
 
 def test_a_pod_reaches_only_what_its_policy_admits(web: KubernetesNamespace) -> None:
@@ -50,7 +50,7 @@ def test_a_pod_reaches_only_what_its_policy_admits(web: KubernetesNamespace) -> 
         policy("friend", policyTypes=["Egress"], egress=[TO_DNS, to_web]),
     )
     wait_until_refused(web, "stranger")
-    assert fetch(web, "friend") == "here\n"
+    wait_until_admitted(web, "friend")
     # Names are still resolved, so it was the connection that was refused.
     assert "Address" in web.shell("stranger", f"nslookup web.{web.name}.svc.cluster.local")
 
@@ -64,6 +64,13 @@ def wait_until_refused(namespace: KubernetesNamespace, client: str) -> None:
     for attempt in stamina.retry_context(on=AssertionError, attempts=None, timeout=30):
         with attempt:
             assert fetch(namespace, client) == "refused\n"
+
+
+def wait_until_admitted(namespace: KubernetesNamespace, client: str) -> None:
+    """Wait until the node knows that it may."""
+    for attempt in stamina.retry_context(on=AssertionError, attempts=None, timeout=30):
+        with attempt:
+            assert fetch(namespace, client) == "here\n"
 
 
 def policy(pod: str, **spec: Any) -> Resource:

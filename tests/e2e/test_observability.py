@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cluster_runs import results_of, start_run, wait_for
 from kubernetes_environment import Environment
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(600, func_only=True)]
 
 
 def scraped(environment: Environment, selector: str) -> dict[str, float]:
@@ -30,7 +30,7 @@ def scraped(environment: Environment, selector: str) -> dict[str, float]:
 
 def test_metrics_and_logs_tell_of_a_run(workspace: Environment, slow_bundle: Path) -> None:
     before = scraped(workspace, "app=dask-worker")
-    start_run(workspace, slow_bundle, "watched", n_trials=40, replicates=2)
+    start_run(workspace, slow_bundle, "watched", n_trials=40, replicates=2, nap=2.0)
     wait_for(workspace, "watched", lambda found: found["completed"] >= 4)
 
     run = scraped(workspace, "modelops/run-id=watched")

@@ -9,7 +9,7 @@ import yaml
 
 from kubernetes_environment import KEPT, Environment
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(600, func_only=True)]
 
 _STORES = ("registry", "infra")
 
@@ -54,6 +54,7 @@ def test_a_workspace_is_made_heals_and_goes(environment: Environment) -> None:
     )
     # How many replicas there are is the scaler's to choose.
     environment.kubectl("scale", "deployment/dask-workers", "--replicas=2")
+    environment.kubectl("rollout", "status", "deployment/dask-workers", "--timeout=60s")
     assert set(environment.up("workspace").changes["workspace"]) == {"same"}
     environment.kubectl("delete", "deployment/dask-scheduler", "secret/dask-tls")
     healed = environment.up("workspace")
@@ -82,7 +83,7 @@ def test_what_keeps_a_part_from_being_ready_is_told_and_up_goes_on_once_its_mend
     environment: Environment, provider: dict[str, Any], named: tuple[str, ...]
 ) -> None:
     images = {**environment.images, **provider.get("images", {})}
-    environment.write({**provider, "images": images, "readyTimeout": "25s"})
+    environment.write({**provider, "images": images, "readyTimeout": "35s"})
     failed = environment.do("up", "registry")
     for word in named:
         assert any(word in step for step in failed.steps), failed.steps

@@ -19,7 +19,7 @@ from modelops.providers.kubernetes import names
 from reached_namespace import PROVIDER, ReachedNamespace, reached_namespace
 from testcluster import Access
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(180, func_only=True)]
 
 STORE = BindingOutputs(env={"OBJECT_STORE_URL": names.OBJECTS_URL})
 # Its own loopback only, as the real one does.
@@ -52,8 +52,10 @@ def test_a_port_takes_many_requests_and_nothing_is_left_of_it(reached: ReachedNa
     with PROVIDER.reach(plan, STORE) as bindings:
         url = bindings.env["OBJECT_STORE_URL"]
         with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(lambda _: httpx.get(f"{url}/small").text, range(200)))
-        with httpx.Client() as client:
+            answers = list(
+                threads.map(lambda _: httpx.get(f"{url}/small", timeout=60).text, range(200))
+            )
+        with httpx.Client(timeout=60) as client:
             kept = [client.get(f"{url}/small").text for _ in range(50)]
             large = client.get(f"{url}/large").content
 
@@ -72,11 +74,11 @@ def test_a_port_outlives_its_pods(reached: ReachedNamespace) -> None:
 
     with PROVIDER.reach(reached.plan(), STORE) as bindings:
         url = f"{bindings.env['OBJECT_STORE_URL']}/small"
-        assert httpx.get(url).text == "here\n"
+        assert httpx.get(url, timeout=60).text == "here\n"
         reached.pods.kubectl("delete", "pods", "--all", "--wait=true")
         for attempt in stamina.retry_context(on=httpx.HTTPError, attempts=None, timeout=60):
             with attempt:
-                assert httpx.get(url).text == "here\n"
+                assert httpx.get(url, timeout=60).text == "here\n"
 
 
 def test_a_connection_that_is_held_when_the_block_ends_is_closed(reached: ReachedNamespace) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from kubernetes_environment import Environment
 
-# The images and the cluster are made before.
 pytestmark = [pytest.mark.k8s, pytest.mark.timeout(600, func_only=True)]
 
 # As docs/kubernetes.md says: resource, names, verbs.
@@ -31,7 +30,7 @@ def work(seconds):
 
 with Client(os.environ["DASK_SCHEDULER"]) as client:
     resources = {"group-default": 1}
-    longest = client.submit(work, 120, resources=resources, pure=False)
+    longest = client.submit(work, 150, resources=resources, pure=False)
     others = client.map(work, [4.0] * 8, resources=resources, pure=False)
     print(json.dumps(client.gather(others)), flush=True)
     print(json.dumps(longest.result()), flush=True)

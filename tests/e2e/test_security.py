@@ -19,7 +19,7 @@ from kubernetes_environment import Environment
 from kubernetes_namespace import KubernetesNamespace
 from modelops.core.automation import find_engine
 
-pytestmark = [pytest.mark.k8s, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.k8s, pytest.mark.timeout(600, func_only=True)]
 
 _REFUSED = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 # Tries each HOST:PORT without a certificate, and prints what becomes of it.
