@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,9 @@ settings.register_profile("quick", deadline=None, max_examples=15)
 settings.register_profile("ci", deadline=None)
 settings.register_profile("fuzz", deadline=None, max_examples=10_000)
 settings.load_profile("ci" if os.environ.get("CI") else "quick")
+
+# How long processes that were told to end may take for it after the last test.
+_ENDING_SECONDS = 10.0
 
 # Packages of others, whose tests run where they are installed.
 collect_ignore = ["packages"]
@@ -63,10 +68,14 @@ def _no_test_writes_to_the_users_own_home(
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
-    left = processes_below(tmp_path_factory.getbasetemp())
-    described = [f"{process.pid}: {' '.join(process.cmdline())}" for process in left]
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while (left := processes_below(tmp_path_factory.getbasetemp())) and time.monotonic() < deadline:
+        # One that was killed may not be gone at once.
+        time.sleep(0.1)
+    described = [f"{process.pid}: {' '.join(command_of(process))}" for process in left]
     for process in left:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     assert not described, "processes that the tests left behind"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import psycopg
 import pytest
 import stamina
 
+from free_ports import free_port
 from modelops.core.errors import ProviderError
 from modelops.providers.local.postgres.binaries import Binaries, find_binaries
 from modelops.providers.local.postgres.server import database_url
@@ -41,7 +41,7 @@ class PostgresProcess:
         self.folder = folder
         self.binaries = postgres_binaries()
         self.password = password
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "log.txt"
         self.pid = 0
         self._keeper: subprocess.Popen[str] | None = None
@@ -142,10 +142,3 @@ def postgres_process() -> Iterator[PostgresProcess]:
             yield process
         finally:
             process.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -13,6 +13,7 @@ import pytest
 import stamina
 import yaml
 
+from free_ports import free_port
 from modelops.core.tools import cached_registry
 
 BINARY_VARIABLE = "MODELOPS_TEST_REGISTRY_BINARY"
@@ -68,7 +69,7 @@ def running_registry(folder: Path, **settings: object) -> Iterator[RegistryProce
         settings: more of its configuration; `tls` goes under `http`.
     """
     binary = registry_binary()
-    host = f"127.0.0.1:{_free_port()}"
+    host = f"127.0.0.1:{free_port()}"
     data = folder / "data"
     config = folder / "config.yml"
     configured = yaml.safe_load(_CONFIG.format(data=data, host=host))
@@ -104,13 +105,6 @@ def oci_registry_fixture(tmp_path: Path) -> Iterator[RegistryProcess]:
     folder.mkdir()
     with running_registry(folder) as registry:
         yield registry
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_reachable(host: str, keeper: subprocess.Popen[str], log: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from free_ports import free_port
 from modelops.providers.probes import database_address, probe_database
 
 pytestmark = pytest.mark.integration
@@ -67,8 +67,7 @@ def server() -> Iterator[Server]:
             check=True,
             capture_output=True,
         )
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = int(free.getsockname()[1])
+        port = free_port()
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [

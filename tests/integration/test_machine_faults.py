@@ -280,7 +280,10 @@ def test_a_plugin_that_was_killed_leaves_nothing_in_the_way(mops: Mops) -> None:
     mops("infra", "up")
     up = mops.start("workspace", "up")
     await_moment(mops, up, Moment("up", "workspace", When.PROCESS))
-    (half_made,) = starting(mops, up, "workspace")
+    found: list[psutil.Process] = []
+    # The engine may be writing its state anew when it's looked at.
+    eventually(lambda: found.extend(starting(mops, up, "workspace")) or found)
+    half_made = found[0]
     plugin_of(up).kill()
     output = told(up)
     assert up.returncode == 1, output

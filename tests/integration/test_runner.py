@@ -20,6 +20,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from free_ports import free_port
 from modelops.bundles.packing import pack
 from modelops.bundles.signing_keys import SigningKey
 from modelops.bundles.stores import open_store
@@ -99,7 +100,7 @@ class Cluster:
 
     def __init__(self, folder: Path, workers: int, stack: ExitStack) -> None:
         self._folder = folder
-        self.address = f"tcp://127.0.0.1:{_free_port()}"
+        self.address = f"tcp://127.0.0.1:{free_port()}"
         self.environment = {
             "DASK_SCHEDULER": self.address,
             "MODELOPS_BUNDLE_REGISTRY": f"oci-layout://{folder / 'store'}",
@@ -377,6 +378,7 @@ def test_a_finished_run_is_finished(runs: Runs, reference: pa.Table, tmp_path: P
     runs.finish("reference", runs.plan())
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("workers", [1, 4, 8])
 def test_the_number_of_workers_changes_nothing(
     make_runs: Callable[[int], Runs], reference: pa.Table, workers: int
@@ -477,8 +479,7 @@ def test_a_runner_that_was_ended_goes_on_where_it_was(
 
 
 def test_a_runner_that_is_watched_tells_what_it_does(runs: Runs, gate: Gate) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     process = runs.start(
         "watched",
         runs.plan(model="reports"),
@@ -756,13 +757,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
         process.wait(SECONDS)
     finally:
         _end(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -1,7 +1,6 @@
 """A Dask cluster as it is in production: a scheduler, and a supervisor with its workers."""
 
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import psutil
 import pytest
 
+from free_ports import free_port
 from integration.execution.local_machine import LocalMachine
 from modelops.bundles.packing import pack
 from modelops.bundles.stores import open_store
@@ -44,7 +44,7 @@ class Cluster:
         self._folder = folder
         self._scheduler_env = scheduler_env
         self._certificates = certificates
-        self._port = _free_port()
+        self._port = free_port()
         self._lifeline, self._lifeline_writer = os.pipe()
         self._log_grew = threading.Condition()
         self._log: list[str] = []
@@ -210,10 +210,3 @@ def _end(process: subprocess.Popen[Any]) -> None:
         process.wait(SECONDS)
     finally:
         process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

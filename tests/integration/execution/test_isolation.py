@@ -228,7 +228,7 @@ def test_what_is_done_is_told_while_another_runs(local: LocalMachine, isolation:
 
     function = Function(local.push(MODEL), "model:waits", isolation=isolation)
     calls = json.dumps([[{"gate": str(gate), "bad": 2}, seed] for seed in range(4)]).encode()
-    chunk = Chunk(function, calls, b"".join(bytes([seed] * 32) for seed in range(4)), 0.1, "mine")
+    chunk = Chunk(function, calls, b"".join(bytes([seed] * 32) for seed in range(4)), 2.0, "mine")
     try:
         done = decode_reply(worker.run(chunk.encode(), notice))
     finally:

@@ -274,8 +274,9 @@ def test_what_a_killed_worker_left_goes_with_the_next_one(local: LocalMachine) -
 
     with cgroup_tree() as tree, started(tree, "tells_and_hangs") as worker:
         child, left = map(int, pipe.read_text().split())
+        process = psutil.Process(child)
         worker.kill()
-        _, alive = psutil.wait_procs([psutil.Process(child)], timeout=SECONDS)
+        _, alive = psutil.wait_procs([process], timeout=SECONDS)
         assert alive == []
         # It leads a session of its own, so nothing has ended it.
         assert [processes_in(cgroup) for cgroup in tree.children()] == [[left]]

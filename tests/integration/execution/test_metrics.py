@@ -1,7 +1,6 @@
 """What scheduler and workers tell of themselves, over HTTP."""
 
 import re
-import socket
 import ssl
 import time
 import urllib.error
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from free_ports import free_port
 from integration.execution.conftest import SECONDS, Cluster
 from integration.execution.test_dask_tls import issue
 from modelops.services.dask_settings import SCHEDULER_ENV
@@ -32,12 +32,6 @@ def simulate(params, seed):
         os.kill(os.getpid(), 9)
     return {"x": seed}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def get(port: int, path: str) -> tuple[int, str]:

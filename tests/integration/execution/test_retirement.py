@@ -49,7 +49,7 @@ def test_a_group_that_is_ended_in_a_run_loses_nothing_and_repeats_nothing(
         DaskSimulationService(cluster.address, worker_group="cpu") as service,
     ):
         ref = cluster.push(cluster.write_bundle(MODEL))
-        params = {"runs": str(runs), "seconds": 0.03}
+        params = {"runs": str(runs), "seconds": 0.1}
         futures = [
             service.submit("model:simulate", params, seed, bundle_ref=ref) for seed in range(200)
         ]

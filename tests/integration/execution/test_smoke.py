@@ -129,7 +129,7 @@ def test_a_model_that_raises_is_named_with_its_error(cluster: Cluster, bundle: P
 
 
 def test_a_model_that_hangs_is_named(cluster: Cluster, bundle: Path) -> None:
-    found = failed(cluster, bundle=bundle, params={"do": "hang"}, seconds=5)
+    found = failed(cluster, bundle=bundle, params={"do": "hang"}, seconds=20)
     assert found.step is Step.RUN
     assert "timeout" in found.reason
     assert "--timeout" in found.hint
@@ -149,7 +149,7 @@ def test_a_scheduler_that_is_stopped_is_named_before_and_during_the_run(
             psutil.Process(pid).suspend()
 
     try:
-        found = failed(cluster, bundle=bundle, params={"do": "hang"}, seconds=5, on_begin=stop)
+        found = failed(cluster, bundle=bundle, params={"do": "hang"}, seconds=20, on_begin=stop)
     finally:
         psutil.Process(pid).resume()
     assert found.step is Step.RUN
@@ -170,8 +170,8 @@ def test_a_scheduler_that_isnt_there_is_named(cluster: Cluster) -> None:
 def test_a_worker_that_is_stopped_is_named(cluster: Cluster) -> None:
     worker = cluster.workers()[0]
     with stopped(worker.pid):
-        found = failed(cluster, seconds=5)
-        checked = check_cluster(ClusterPlace(cluster.address), 3)
+        found = failed(cluster, seconds=15)
+        checked = check_cluster(ClusterPlace(cluster.address), 8)
     assert found.step is Step.WORKERS
     assert "doesn't answer" in found.reason
     (unfit,) = checked.unfit

@@ -286,11 +286,11 @@ def test_an_interrupt_ends_the_wait_and_cancels_what_is_under_way(
 
 
 def test_a_run_ends_when_its_time_is_up(make: MakeDriver, blocked: BlockedService) -> None:
-    driver = make(make_plan(n_parallel=4, replicates=2, run_timeout=0.1), service=blocked)
+    driver = make(make_plan(n_parallel=4, replicates=2, run_timeout=2), service=blocked)
     stop = driver.run()
     # There is no result.
     assert stop.failed
-    assert stop.message == "The time is up: run_timeout is 0.1 s. 0 of 12 trials had ended."
+    assert stop.message == "The time is up: run_timeout is 2 s. 0 of 12 trials had ended."
     assert sum(future.cancelled() for future in blocked.futures) >= 7
 
 
