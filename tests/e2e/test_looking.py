@@ -158,6 +158,7 @@ def test_a_log_is_followed_into_the_next_pod(reached: ReachedNamespace) -> None:
     assert max(b - a for a, b in zip([began, *moments], moments, strict=False)) < 10
 
 
+@pytest.mark.usefixtures("own_cluster")
 def test_a_cluster_that_is_gone_is_told_at_once(reached: ReachedNamespace, tmp_path: Path) -> None:
     text = reached.cluster.kubeconfig.read_text()
     gone = tmp_path / "gone"
