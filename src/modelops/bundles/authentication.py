@@ -154,9 +154,11 @@ class Authentication:
                 f"What the bundle registry {self._host} led to answered {what}.",
                 hint="Try again; if it stays so, ask who runs the registry.",
             )
+        # Another thread may be looking for a login just now: as whom is known when it is done.
+        with self._lock:
+            whom = self._as_whom()
         return BundleError(
-            f"Authentication failed: the bundle registry {self._host} answered {what}"
-            f"{self._as_whom()}.",
+            f"Authentication failed: the bundle registry {self._host} answered {what}{whom}.",
             hint=self.login_hint(),
         )
 

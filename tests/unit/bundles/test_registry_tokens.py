@@ -2,12 +2,13 @@
 
 import json
 import logging
+import os
 import re
 import socket
 import threading
 import traceback
 from base64 import b64encode
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -223,6 +224,40 @@ def test_who_is_refused_with_a_token_that_another_has_replaced_hears_that_nobody
     assert authentication.answer("GET", url, refused, first) == second
     assert "no login was found" in str(authentication.denied(refused))
     assert registry.given == 2
+
+
+class Watched(dict):
+    """An environment that tells when logins are looked for."""
+
+    def __init__(self):
+        super().__init__(os.environ)
+        self.told = lambda: None
+
+    def get(self, name, default=None):
+        self.told()
+        return super().get(name, default)
+
+
+def test_who_is_refused_while_another_looks_for_a_login_hears_that_there_is_none(server, registry):
+    environ = Watched()
+    transport = RegistryTransport(server.host)
+    authentication = Authentication(
+        server.host, RegistryAccess(server.host), transport._sender, environ=environ
+    )
+    url = f"{server.url}/v2/team/sir/blobs/x"
+    refused = transport._sender.send(Request("GET", url), "")
+    first = authentication.answer("GET", url, refused, "")
+    with ThreadPoolExecutor(1) as threads:
+        heard = []
+
+        def be_refused():
+            environ.told = lambda: None
+            heard.append(threads.submit(authentication.denied, refused))
+            wait(heard, 0.3)
+
+        environ.told = be_refused
+        authentication.answer("GET", url, refused, first)
+        assert "no login was found" in str(heard[0].result())
 
 
 def test_a_token_that_is_refused_is_replaced(server, registry):
