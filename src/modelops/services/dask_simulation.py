@@ -56,6 +56,7 @@ class DaskTransport:
         self._token = uuid.uuid4().hex[:8]
         self._topic = f"modelops-late-{self._token}"
         self._stream: Any = None
+        self._fetching: set[asyncio.Task[bytes]] = set()
 
     async def open(self, late: Late) -> None:
         """Connect; see `Transport.open`."""
@@ -93,22 +94,23 @@ class DaskTransport:
             # Never the same key twice, so that Dask can't take one submission for another.
             key = f"simulate-{self._token}-{next(self._numbers)}"
             future = self._client.submit(run_chunk, data, key=key, pure=False, resources=resources)
+            fetching: asyncio.Task[bytes] | None = None
             try:
                 error = await future.exception()
                 if isinstance(error, KilledWorker):
                     raise WorkersLostError(str(error))
                 if error is not None:
                     raise ServiceError(f"A Dask worker can't run tasks: {error!r}") from error
-                result: bytes = await future
+                fetching = self._fetch(future)
+                return await asyncio.shield(fetching)
             except (DaskCancelledError, OSError):
                 # We cancel by dropping the future: this is a scheduler that was lost or restarted,
                 # or a connection that broke while it gave us the result. Nothing tells when the
                 # client knows of it too.
                 await asyncio.sleep(_AGAIN_SECONDS)
-            else:
-                return result
             finally:
-                future.release()
+                if fetching is None:
+                    future.release()
 
     async def warm(self, data: bytes) -> None:
         """Give a chunk to every worker of the group; see `Transport.warm`."""
@@ -136,6 +138,9 @@ class DaskTransport:
 
     async def close(self) -> None:
         """Disconnect."""
+        for fetching in self._fetching:
+            fetching.cancel()
+        await asyncio.gather(*self._fetching, return_exceptions=True)
         await self._client.close()
         # What the client still has to say to itself it says in the loop, which ends after this: a
         # stream that waits for its interval would complain that nobody heard of its end.
@@ -155,6 +160,25 @@ class DaskTransport:
             for address, worker in identity["workers"].items()
             if resource is None or resource in worker["resources"]
         }
+
+    def _fetch(self, future: Any) -> asyncio.Task[bytes]:
+        """Fetch a task's result, to the end even if nobody waits for it any more.
+
+        What is asked for at one time the client fetches in one request, all of which ends when one
+        who waits for a part of it is cancelled (`distributed.Client._gather`).
+        """
+
+        async def fetch() -> bytes:
+            try:
+                result: bytes = await future
+            finally:
+                future.release()
+            return result
+
+        fetching = asyncio.create_task(fetch())
+        self._fetching.add(fetching)
+        fetching.add_done_callback(self._fetching.discard)
+        return fetching
 
     def _hear(self, event: tuple[float, tuple[Any, ...]]) -> None:
         number, *late = event[1]

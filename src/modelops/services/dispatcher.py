@@ -181,22 +181,29 @@ class Dispatcher:
     async def _send(self, number: int, sent: SentChunk) -> None:
         notice = self._transport.notice(number) if len(sent.futures) > 1 else ""
         try:
-            reply = decode_reply(await self._transport.run(sent.encode(notice)))
+            self._answered(sent, decode_reply(await self._transport.run(sent.encode(notice))))
         except WorkersLostError as error:
             self._lost(sent, error.message)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not by us: a library has cancelled what the chunk waited for.
+            self._lost(sent, "what they would have answered was cancelled")
         except ServiceError as error:
             self._settle([(future, error) for future in sent.futures])
         except Exception as error:
             # A fault of ours or of a library: whoever waits is told, and asyncio logs it.
             self._settle([(future, _unexpected(error)) for future in sent.futures])
             raise
+
+    def _answered(self, sent: SentChunk, reply: Done | Trouble) -> None:
+        if isinstance(reply, Done):
+            self._done(sent, reply)
+        elif reply.is_passing:
+            self._lost(sent, reply.message)
         else:
-            if isinstance(reply, Done):
-                self._done(sent, reply)
-            elif reply.is_passing:
-                self._lost(sent, reply.message)
-            else:
-                self._refuse(sent, reply)
+            self._refuse(sent, reply)
 
     def _done(self, sent: SentChunk, done: Done, *, is_part: bool = False) -> None:
         if done.unstored and done.unstored not in self._told:

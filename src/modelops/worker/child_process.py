@@ -223,8 +223,12 @@ class ChildProcess:
         with self._killing:
             # Before it's reaped: afterwards the group's number may be another's.
             if self._process.returncode is None and _is_unreaped(self._process):
-                with contextlib.suppress(ProcessLookupError):
+                try:
                     os.killpg(self._process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    # A copy that was made just now isn't at the point where it makes its group.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self._process.pid, signal.SIGKILL)
             return self._process.wait()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.integration.children.conftest import REF
 from modelops.contracts import SimReturn, SimTask
 from modelops.worker import fork_server_process
 from modelops.worker.child_pool import ChildPool
+from modelops.worker.child_process import ChildProcess
 from modelops.worker.outputs import from_ipc
 
 pytestmark = [
@@ -139,3 +140,18 @@ def test_a_server_may_be_killed_while_it_starts_again(
             assert row(other.simulate(task("draws")))
 
     assert len(started) == 3
+
+
+class Slow:
+    """A server whose copies aren't groups of their own yet."""
+
+    def start(self, given: Sequence[int]) -> subprocess.Popen[bytes]:
+        del given
+        return subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL)
+
+
+def test_a_copy_that_was_made_just_now_is_ended_too() -> None:
+    server: Any = Slow()
+    child = ChildProcess(server=server)
+    assert child.kill() == -signal.SIGKILL
+    child.close()

@@ -1,5 +1,6 @@
 """Simulations on a real Dask cluster."""
 
+import asyncio
 import concurrent.futures
 import gc
 import importlib.util
@@ -8,6 +9,7 @@ import threading
 import tracemalloc
 import weakref
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,7 +31,7 @@ from modelops.contracts import (
     SimulationService,
 )
 from modelops.core.errors import ServiceError
-from modelops.services.dask_simulation import DaskSimulationService
+from modelops.services.dask_simulation import DaskSimulationService, DaskTransport
 from modelops.worker.bundle_evaluator import BundleEvaluator
 from modelops.worker.outputs import to_ipc, to_tables
 
@@ -373,3 +375,37 @@ def test_a_worker_without_the_plugin_is_said(ref: BundleRef) -> None:
 
         with pytest.raises(ServiceError, match=r"--preload modelops\.worker\.preload"):
             future.result(SECONDS)
+
+
+def test_who_gives_up_a_result_that_comes_with_others_takes_none_of_them_along() -> None:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    ) as plain:
+        asyncio.run(_give_up_one_of_two(plain.scheduler_address))
+
+
+async def _give_up_one_of_two(address: str) -> None:
+    transport = DaskTransport(
+        address,
+        worker_group=None,
+        security=None,
+        connect_timeout=SECONDS,
+        reconnect_timeout=SECONDS,
+    )
+    await transport.open(lambda _number, _late: None)
+    client = transport._client
+    # The client fetches together what is asked for while it may not begin to.
+    async with AsyncExitStack() as held:
+        for _ in range(client._gather_semaphore._value):
+            await held.enter_async_context(client._gather_semaphore)
+        given_up, other = (asyncio.create_task(transport.run(b"")) for _ in range(2))
+        while len(client._gather_keys or ()) < 2:  # noqa: ASYNC110 - the client tells of nothing
+            await asyncio.sleep(0.01)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+    # A worker without our plugin answers whatever the chunk is.
+    for running in (other, asyncio.create_task(transport.run(b""))):
+        assert b"can't run bundles" in await asyncio.wait_for(running, SECONDS)
+    while client.futures:  # noqa: ASYNC110 - as before
+        await asyncio.sleep(0.01)
+    await transport.close()

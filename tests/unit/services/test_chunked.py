@@ -30,7 +30,7 @@ def answered(data: bytes) -> bytes:
 class Place:
     """A transport with one slot: `replies` are what it does with the first chunks."""
 
-    def __init__(self, *replies: bytes | Exception) -> None:
+    def __init__(self, *replies: bytes | BaseException) -> None:
         self.replies = list(replies)
         self.wanted: list[int] = []
         self.calls: list[Any] = []
@@ -65,7 +65,7 @@ class Place:
             reply = self.replies.pop(0) if self.replies else answered(data)
         finally:
             self.running -= 1
-        if isinstance(reply, Exception):
+        if isinstance(reply, BaseException):
             raise reply
         return reply
 
@@ -124,9 +124,11 @@ def test_of_many_of_which_one_is_wrong_none_is_started() -> None:
     [
         WorkersLostError("it's gone"),
         encode_reply(Trouble("The worker is closing.", is_passing=True)),
+        # Of a library, and not because anybody gave the chunk up.
+        asyncio.CancelledError(),
     ],
 )
-def test_a_chunk_whose_worker_is_lost_is_run_again(lost: bytes | Exception) -> None:
+def test_a_chunk_whose_worker_is_lost_is_run_again(lost: bytes | BaseException) -> None:
     with ChunkedService(Place(lost, lost), ServiceOptions()) as service:
         (future,) = submit(service, 1)
         assert future.result(SECONDS).status is SimStatus.COMPLETED
