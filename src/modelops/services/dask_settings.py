@@ -18,8 +18,8 @@ _QUIET = {
     "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__GIL__ENABLED": "False",
     "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
-    # Of messages too, among which there are outcomes.
-    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "100",
+    # Of messages too, among which there are outcomes; those with topics are kept for each run.
+    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "0",
     # Their HTTP servers know neither TLS nor users: they say that they are healthy, no more.
     "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": '["distributed.http.health"]',
     "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": '["distributed.http.health"]',

@@ -54,8 +54,11 @@ class DaskTransport:
         self._reconnect_timeout = reconnect_timeout
         self._numbers = itertools.count()
         self._token = uuid.uuid4().hex[:8]
-        self._topic = f"modelops-late-{self._token}"
+        self._late_topic = f"modelops-late-{self._token}"
+        self._reply_topic = f"modelops-reply-{self._token}"
         self._stream: Any = None
+        # Of each chunk that is awaited, once it was told.
+        self._replies: dict[int, bytes | None] = {}
         self._fetching: set[asyncio.Task[bytes]] = set()
 
     async def open(self, late: Late) -> None:
@@ -81,7 +84,7 @@ class DaskTransport:
 
     def notice(self, number: int) -> str:
         """Return the topic that workers write to, and the number."""
-        return f"{self._topic}/{number}"
+        return f"{self._late_topic}/{number}"
 
     async def run(self, data: bytes) -> bytes:
         """Run a chunk; see `Transport.run`."""
@@ -92,8 +95,16 @@ class DaskTransport:
                     "The Dask scheduler is gone.", hint="See whether it runs: mops status"
                 )
             # Never the same key twice, so that Dask can't take one submission for another.
-            key = f"simulate-{self._token}-{next(self._numbers)}"
-            future = self._client.submit(run_chunk, data, key=key, pure=False, resources=resources)
+            number = next(self._numbers)
+            self._replies[number] = None
+            future = self._client.submit(
+                run_chunk,
+                data,
+                f"{self._reply_topic}/{number}",
+                key=f"simulate-{self._token}-{number}",
+                pure=False,
+                resources=resources,
+            )
             fetching: asyncio.Task[bytes] | None = None
             try:
                 error = await future.exception()
@@ -101,6 +112,8 @@ class DaskTransport:
                     raise WorkersLostError(str(error))
                 if error is not None:
                     raise ServiceError(f"A Dask worker can't run tasks: {error!r}") from error
+                if (reply := self._replies[number]) is not None:
+                    return reply
                 fetching = self._fetch(future)
                 return await asyncio.shield(fetching)
             except (DaskCancelledError, OSError):
@@ -109,6 +122,7 @@ class DaskTransport:
                 # client knows of it too.
                 await asyncio.sleep(_AGAIN_SECONDS)
             finally:
+                del self._replies[number]
                 if fetching is None:
                     future.release()
 
@@ -180,18 +194,24 @@ class DaskTransport:
         fetching.add_done_callback(self._fetching.discard)
         return fetching
 
-    def _hear(self, event: tuple[float, tuple[Any, ...]]) -> None:
+    def _hear_late(self, event: tuple[float, tuple[Any, ...]]) -> None:
         number, *late = event[1]
         self._tell_late(number, LateChunk(*late))
 
+    def _hear_reply(self, event: tuple[float, tuple[int, bytes]]) -> None:
+        number, reply = event[1]
+        if number in self._replies:
+            self._replies[number] = reply
+
     def _set_up(self) -> None:
-        """Send at once and hear of late chunks, on each connection that the client makes."""
+        """Send at once, hear replies and late chunks, on each connection that the client makes."""
         stream = self._client.scheduler_comm
         if stream is None or stream is self._stream:
             return
         self._stream = stream
         prompt_messages.send_promptly(stream)
-        self._client.subscribe_topic(self._topic, self._hear)
+        self._client.subscribe_topic(self._late_topic, self._hear_late)
+        self._client.subscribe_topic(self._reply_topic, self._hear_reply)
 
 
 class DaskSimulationService(AligningService):

@@ -9,7 +9,6 @@ import threading
 import tracemalloc
 import weakref
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -377,6 +376,19 @@ def test_a_worker_without_the_plugin_is_said(ref: BundleRef) -> None:
             future.result(SECONDS)
 
 
+def test_a_short_result_needs_no_fetching_and_stays_nowhere(cluster: Any, ref: BundleRef) -> None:
+    with Client(cluster.address, set_as_default=False) as client:
+        with DaskSimulationService(client) as service:
+            never = _take_all_fetching(service._dispatcher._transport._client)
+            asyncio.run_coroutine_threadsafe(never, service._loop).result(SECONDS)
+            for seed in range(3):
+                future = service.submit("model:simulate", {"beta": 0.1}, seed, bundle_ref=ref)
+                assert future.result(SECONDS).status is SimStatus.COMPLETED
+
+        kept = client.get_events()
+        assert [topic for topic in kept if topic.startswith("modelops-")] == []
+
+
 def test_who_gives_up_a_result_that_comes_with_others_takes_none_of_them_along() -> None:
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
@@ -395,17 +407,27 @@ async def _give_up_one_of_two(address: str) -> None:
     await transport.open(lambda _number, _late: None)
     client = transport._client
     # The client fetches together what is asked for while it may not begin to.
-    async with AsyncExitStack() as held:
-        for _ in range(client._gather_semaphore._value):
-            await held.enter_async_context(client._gather_semaphore)
+    allowed = await _take_all_fetching(client)
+    try:
         given_up, other = (asyncio.create_task(transport.run(b"")) for _ in range(2))
         while len(client._gather_keys or ()) < 2:  # noqa: ASYNC110 - the client tells of nothing
             await asyncio.sleep(0.01)
         given_up.cancel()
         await asyncio.wait([given_up])
+    finally:
+        for _ in range(allowed):
+            client._gather_semaphore.release()
     # A worker without our plugin answers whatever the chunk is.
     for running in (other, asyncio.create_task(transport.run(b""))):
         assert b"can't run bundles" in await asyncio.wait_for(running, SECONDS)
     while client.futures:  # noqa: ASYNC110 - as before
         await asyncio.sleep(0.01)
     await transport.close()
+
+
+async def _take_all_fetching(client: Any) -> int:
+    """Have a client fetch no result; return how often to release its semaphore."""
+    allowed: int = client._gather_semaphore._value
+    for _ in range(allowed):
+        await client._gather_semaphore.acquire()
+    return allowed
