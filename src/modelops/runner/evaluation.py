@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, Self
 
 from modelops.contracts import AlignedOutputs, Outputs, SimFailure
+from modelops.worker.answers import LazyTables
 
 MOST_AT_ONCE, FULL_BYTES = 256, 32 * 2**20
 """How many trials, and about how many bytes of them, are evaluated together."""
@@ -99,16 +100,13 @@ class Evaluations:
             if item is None:
                 # What was taken with it is given up too.
                 return []
-            # Tables may be made where they are read: here, once.
-            replicates = [
-                outputs if isinstance(outputs, AlignedOutputs) else dict(outputs)
-                for outputs in item[1]
-            ]
-            batch.append((item[0], replicates))
-            size += sum(map(_size, replicates))
+            batch.append(item)
+            size += sum(map(_size, item[1]))
         return batch
 
 
 def _size(outputs: Outputs) -> int:
+    if isinstance(outputs, LazyTables):
+        return _PART_BYTES * len(outputs) + outputs.size
     parts = outputs.points if isinstance(outputs, AlignedOutputs) else outputs
     return sum(_PART_BYTES + len(data) for data in parts.values())

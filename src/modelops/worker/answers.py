@@ -29,7 +29,7 @@ from modelops.contracts import (
 )
 from modelops.worker.frames import Frame, FrameError, Payload, decode
 from modelops.worker.model_log import with_log
-from modelops.worker.outputs import RowCutter, from_ipc, rows_of
+from modelops.worker.outputs import RowCutter, from_ipc, rows_of, to_ipc
 
 KIND = "answers"
 FAILED = -1
@@ -38,7 +38,7 @@ ARRAYS = ("<f8", "<f8", "<i4", "<i8")
 """The types of the first payloads."""
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a table is: some rows of a stream."""
 
     name: str
@@ -47,26 +47,36 @@ class _Place(NamedTuple):
     rows: int
 
 
-class _LazyTables(Mapping[str, bytes]):
-    """The tables of one simulation, made when they are read."""
+class LazyTables(Mapping[str, bytes]):
+    """The tables of one simulation, made when they are read.
 
-    __slots__ = ("_answers", "_places")
+    Attributes:
+        answers: where they are.
+        places: where there.
+    """
 
-    def __init__(self, answers: "Answers", places: Sequence[_Place]) -> None:
-        self._answers = answers
-        self._places = places
+    __slots__ = ("answers", "places")
+
+    def __init__(self, answers: "Answers", places: Sequence[Place]) -> None:
+        self.answers = answers
+        self.places = places
+
+    @property
+    def size(self) -> int:
+        """About how many bytes they take."""
+        return sum(map(self.answers.size, self.places))
 
     def __getitem__(self, name: str) -> bytes:
-        for place in self._places:
+        for place in self.places:
             if place.name == name:
-                return self._answers.table(place)
+                return self.answers.table(place)
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return (place.name for place in self._places)
+        return (place.name for place in self.places)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def __repr__(self) -> str:
         return repr(dict(self))
@@ -132,7 +142,7 @@ class Answers:
         return SimReturn(
             task_id,
             SimStatus.COMPLETED if failure is None else SimStatus.FAILED,
-            _LazyTables(self, self._places[position]) if failure is None else {},
+            LazyTables(self, self._places[position]) if failure is None else {},
             failure,
             self.seconds[position],
             log,
@@ -143,7 +153,20 @@ class Answers:
         """Return the tables of the task at a position."""
         return {place.name: self._rows(place) for place in self._places[position]}
 
-    def table(self, place: _Place) -> bytes:
+    def stream(self, number: int) -> tuple[Payload, int]:
+        """Return a stream with tables one after the other, and how many rows it has."""
+        return self._encoded[number], self._streams[number].num_rows
+
+    def rows_together(self, stream: int, pieces: Sequence[tuple[int, int]]) -> bytes:
+        """Return a stream of some rows of another; each piece is a start and a count."""
+        ranges = [np.arange(start, start + count) for start, count in pieces]
+        return to_ipc(self._streams[stream].take(pa.array(np.concatenate(ranges))))
+
+    def size(self, place: Place) -> int:
+        """Return about how many bytes a table takes."""
+        return len(self._encoded[place.stream]) * place.rows // max(1, self.stream(place.stream)[1])
+
+    def table(self, place: Place) -> bytes:
         """Return a table as an Arrow IPC stream."""
         if place.rows == self._streams[place.stream].num_rows:
             # It's all that is there.
@@ -165,7 +188,7 @@ class Answers:
             for name, table in tables.items()
         }
 
-    def _rows(self, place: _Place) -> pa.Table:
+    def _rows(self, place: Place) -> pa.Table:
         table = self._streams[place.stream]
         if place.rows == table.num_rows:
             return table
@@ -200,14 +223,14 @@ class Answers:
 
     def _placed(
         self, shapes: Sequence[Sequence[tuple[str, int]]], used: list[int], rows: list[int]
-    ) -> list[tuple[_Place, ...]]:
+    ) -> list[tuple[Place, ...]]:
         """Return where each simulation's tables are; all rows of all streams are somebody's."""
         known: list[tuple[tuple[str, int], ...]] = [
             tuple((str(name), int(stream)) for name, stream in shape) for shape in shapes
         ]
         at = [0] * len(self._streams)
         left = iter(rows)
-        places: list[tuple[_Place, ...]] = []
+        places: list[tuple[Place, ...]] = []
         for shape in used:
             if shape == FAILED:
                 places.append(())
@@ -219,7 +242,7 @@ class Answers:
                 count = next(left, -1)
                 if count < 0 or stream < 0:
                     raise FrameError("an answer to simulations lacks rows")
-                own.append(_Place(name, stream, at[stream], count))
+                own.append(Place(name, stream, at[stream], count))
                 at[stream] += count
             places.append(tuple(own))
         if next(left, None) is not None or at != [table.num_rows for table in self._streams]:

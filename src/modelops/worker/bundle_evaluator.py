@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from modelops.contracts import Outputs
 from modelops.core.errors import ModelOpsError
 from modelops.environments import BundleEnvironment
-from modelops.worker.messages import EvaluationOutcome, Replicate
+from modelops.worker.messages import EvaluationOutcome
 from modelops.worker.warm_child import WarmChild
 
 
@@ -42,7 +43,7 @@ class BundleEvaluator:
         threading.Thread(target=self._start, name="evaluator", daemon=True).start()
 
     def evaluate(
-        self, trials: Sequence[Sequence[Replicate]], timeout: float | None = None
+        self, trials: Sequence[Sequence[Outputs]], timeout: float | None = None
     ) -> list[EvaluationOutcome]:
         """Return of each trial the loss and each target's part of it, or why there is none.
 

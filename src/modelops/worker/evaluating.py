@@ -21,6 +21,7 @@ from modelops.worker.messages import (
     EvaluationOutcome,
     Points,
     Replicate,
+    Rows,
 )
 from modelops.worker.model_log import ModelLog, with_log
 from modelops.worker.outputs import from_ipc
@@ -54,9 +55,10 @@ class Evaluator:
         """
         targets = self._targets_of(request)
         outcomes = []
+        streams = _Streams(self._code, request.streams)
         for trial in request.trials:
             try:
-                outcomes.append(self._evaluate(targets, trial))
+                outcomes.append(self._evaluate(targets, trial, streams))
             except UserCodeError as error:
                 failure = with_log(error.failure, self._log.take())
                 outcomes.append(EvaluationOutcome(failure=failure))
@@ -72,7 +74,9 @@ class Evaluator:
 
         targets = self._targets_of(request)
         try:
-            tables = self._tables(request.tables)
+            tables = {
+                name: self._code.call(from_ipc, data) for name, data in request.tables.items()
+            }
             aligned = self._code.call(align_replicate, targets, tables)
         except UserCodeError:
             # Whoever evaluates the tables finds out the same, and says which replicate it is.
@@ -86,14 +90,13 @@ class Evaluator:
     def _targets_of(self, request: Evaluate | Align) -> "dict[str, Target]":
         return {name: self._target(name, fn_ref) for name, fn_ref in request.targets.items()}
 
-    def _tables(self, tables: Mapping[str, Payload]) -> dict[str, pa.Table]:
-        return {name: self._code.call(from_ipc, data) for name, data in tables.items()}
-
-    def _replicate(self, replicate: Replicate) -> "dict[str, pa.Table] | AlignedReplicate":
+    def _replicate(
+        self, replicate: Replicate, streams: "_Streams"
+    ) -> "dict[str, pa.Table] | AlignedReplicate":
         from modelops.calibration import AlignedReplicate  # noqa: PLC0415
 
         if not isinstance(replicate, AlignedOutputs):
-            return self._tables(replicate)
+            return {name: streams.table(rows) for name, rows in replicate.items()}
         points = {
             name: np.frombuffer(data, _POINT).astype(np.float64)
             for name, data in replicate.points.items()
@@ -120,11 +123,11 @@ class Evaluator:
         return target
 
     def _evaluate(
-        self, targets: "Mapping[str, Target]", trial: Sequence[Replicate]
+        self, targets: "Mapping[str, Target]", trial: Sequence[Replicate], streams: "_Streams"
     ) -> EvaluationOutcome:
         from modelops.calibration import evaluate_targets  # noqa: PLC0415
 
-        replicates = [self._replicate(replicate) for replicate in trial]
+        replicates = [self._replicate(replicate, streams) for replicate in trial]
         evaluation = self._code.call(evaluate_targets, targets, replicates)
         for target_id, part in evaluation.parts.items():
             if not math.isfinite(part):
@@ -132,6 +135,27 @@ class Evaluator:
         if not math.isfinite(evaluation.loss):
             raise _failed(f"the loss is {evaluation.loss} though each target's part is finite")
         return EvaluationOutcome(float(evaluation.loss), evaluation.parts)
+
+
+class _Streams:
+    """The streams of a request, each read when the first of its tables is asked for."""
+
+    def __init__(self, code: UserCode, data: Sequence[Payload]) -> None:
+        self._code = code
+        self._data = data
+        self._read: dict[int, pa.Table] = {}
+
+    def table(self, rows: Rows) -> pa.Table:
+        """Return a table.
+
+        Raises:
+            UserCodeError: if its stream is none.
+        """
+        stream = self._read.get(rows.stream)
+        if stream is None:
+            stream = self._code.call(from_ipc, self._data[rows.stream])
+            self._read[rows.stream] = stream
+        return stream if rows.number < 0 else stream.slice(rows.start, rows.number)
 
 
 def _failed(message: str) -> UserCodeError:

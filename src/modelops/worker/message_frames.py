@@ -1,8 +1,10 @@
 """Messages as frames, and back; the only place that knows the headers."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from modelops.contracts import AlignedOutputs, ContractError, FailureReason, SimFailure
 from modelops.contracts.execution import Isolation
@@ -21,9 +23,13 @@ from modelops.worker.messages import (
     Ran,
     Replicate,
     Request,
+    Rows,
     Run,
 )
 from modelops.worker.text import clean
+
+_ROWS = "<i8"
+"""The type of the numbers that say where tables are."""
 
 
 def to_frame(message: Request | Answer) -> Frame:
@@ -49,19 +55,29 @@ def to_frame(message: Request | Answer) -> Frame:
                 "cgroup": message.cgroup,
             }
             payloads = (message.calls,)
-        case Evaluate(targets, trials):
-            parts = [[_parts_of(replicate) for replicate in replicates] for replicates in trials]
-            names = [[list(each) for each in replicates] for replicates in parts]
-            header = {"kind": "evaluate", "targets": dict(targets), "trials": names}
+        case Evaluate(targets, trials, streams):
+            header = {"kind": "evaluate", "targets": dict(targets)}
+            header["trials"] = [[list(_parts_of(each)) for each in trial] for trial in trials]
             header["aligned"] = [
-                [trial, place]
-                for trial, replicates in enumerate(trials)
-                for place, replicate in enumerate(replicates)
-                if isinstance(replicate, AlignedOutputs)
+                [number, place]
+                for number, trial in enumerate(trials)
+                for place, each in enumerate(trial)
+                if isinstance(each, AlignedOutputs)
             ]
-            payloads = tuple(
-                data for replicates in parts for each in replicates for data in each.values()
-            )
+            replicates = [each for trial in trials for each in trial]
+            rows = [
+                place
+                for each in replicates
+                if not isinstance(each, AlignedOutputs)
+                for place in each.values()
+            ]
+            points = [
+                data
+                for each in replicates
+                if isinstance(each, AlignedOutputs)
+                for data in each.points.values()
+            ]
+            payloads = (np.asarray(rows, _ROWS).tobytes(), *points, *streams)
         case Align(targets, tables):
             header = {"kind": "align", "targets": dict(targets), "tables": list(tables)}
             payloads = tuple(tables.values())
@@ -130,14 +146,9 @@ def to_request(frame: Frame) -> Request:
                     cgroup=_text(header["cgroup"]),
                 )
             case "evaluate":
-                trials = [list(each) for each in _share(_list(header["trials"]), frame.received)]
-                for trial, place in _list(header["aligned"]):
-                    points = {name: bytes(data) for name, data in trials[trial][place].items()}
-                    trials[trial][place] = AlignedOutputs(points)
-                return Evaluate(_texts(header["targets"]), tuple(map(tuple, trials)))
+                return _evaluate(header, frame.received)
             case "align":
-                ((tables,),) = _share([[header["tables"]]], frame.received)
-                return Align(_texts(header["targets"]), tables)
+                return Align(_texts(header["targets"]), _named(header["tables"], frame.received))
             case other:
                 raise FrameError(f"{other!r} isn't a request")
     except (LookupError, TypeError, ValueError, ContractError) as error:
@@ -174,8 +185,7 @@ def to_answer(frame: Frame) -> Answer:
                 is_final = header["is_final"] is True
                 if header["targets"] is None:
                     return Points(None, is_final)
-                ((points,),) = _share([[header["targets"]]], frame.received)
-                return Points(points, is_final)
+                return Points(_named(header["targets"], frame.received), is_final)
             case other:
                 raise FrameError(f"{other!r} isn't an answer")
     except (KeyError, ValueError, TypeError) as error:
@@ -212,22 +222,47 @@ def _outcome(loss: Any, parts: Any, failure: Any) -> EvaluationOutcome:
     return EvaluationOutcome(math.nan if why else number(loss), known, why)
 
 
-def _share(
-    trials: Sequence[Any], payloads: Sequence[Payload]
-) -> Iterator[tuple[dict[str, Payload], ...]]:
-    """Give each list of names its payloads, in order."""
-    rest = iter(payloads)
-    for replicates in trials:
-        named = [[_text(name) for name in _list(names)] for names in _list(replicates)]
-        try:
-            yield tuple({name: next(rest) for name in names} for names in named)
-        except (StopIteration, RuntimeError):
-            raise FrameError("there are fewer payloads than names in the header") from None
-    if next(rest, None) is not None:
-        raise FrameError("there are more payloads than names in the header")
+def _evaluate(header: Mapping[str, Any], payloads: Sequence[Payload]) -> Evaluate:
+    """Return the request; its payloads are all rows, the points of each target, the streams."""
+    aligned = {(trial, place) for trial, place in _list(header["aligned"])}
+    rows = iter(np.frombuffer(payloads[0], _ROWS).reshape(-1, len(Rows._fields)).tolist())
+    rest = iter(payloads[1:])
+    trials: list[tuple[Replicate, ...]] = []
+    for number, trial in enumerate(_list(header["trials"])):
+        replicates: list[Replicate] = []
+        for place, names in enumerate(_list(trial)):
+            known = [_text(name) for name in _list(names)]
+            if (number, place) in aligned:
+                aligned.remove((number, place))
+                points = {name: bytes(data) for name, data in zip(known, rest, strict=False)}
+                replicates.append(AlignedOutputs(points))
+            else:
+                replicates.append(
+                    {name: Rows(*each) for name, each in zip(known, rows, strict=False)}
+                )
+            if len(_parts_of(replicates[-1])) < len(known):
+                raise FrameError("there is less than the header has names")
+        trials.append(tuple(replicates))
+    streams = tuple(rest)
+    if aligned or next(rows, None) is not None:
+        raise FrameError("there is more than the header has names")
+    if not all(
+        each.stream in range(len(streams))
+        for trial in trials
+        for replicate in trial
+        if not isinstance(replicate, AlignedOutputs)
+        for each in replicate.values()
+    ):
+        raise FrameError("there are fewer streams than tables need")
+    return Evaluate(_texts(header["targets"]), tuple(trials), streams)
 
 
-def _parts_of(replicate: Replicate) -> Mapping[str, Payload]:
+def _named(names: Any, payloads: Sequence[Payload]) -> dict[str, Payload]:
+    """Give each name its payload."""
+    return dict(zip([_text(name) for name in _list(names)], payloads, strict=True))
+
+
+def _parts_of(replicate: Replicate) -> Mapping[str, object]:
     return replicate.points if isinstance(replicate, AlignedOutputs) else replicate
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from modelops.contracts import (
     AlignedOutputs,
@@ -90,8 +91,16 @@ class Ran:
     large: tuple[int, ...] = ()
 
 
-Replicate = Mapping[str, Payload] | AlignedOutputs
-"""One simulation's tables, name → Arrow IPC stream, or what takes their place."""
+class Rows(NamedTuple):
+    """A table as rows of a stream that others may share; without a number it's the whole."""
+
+    stream: int
+    start: int = 0
+    number: int = -1
+
+
+Replicate = Mapping[str, Rows] | AlignedOutputs
+"""One simulation's tables, name → where they are, or what takes their place."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +110,12 @@ class Evaluate:
     Attributes:
         targets: target id → `module:function` of a function that returns a Target.
         trials: of each its replicates.
+        streams: Arrow IPC, with the replicates' tables.
     """
 
     targets: Mapping[str, str]
     trials: tuple[tuple[Replicate, ...], ...]
+    streams: tuple[Payload, ...]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from modelops.bundles.entry import hold
-from modelops.contracts import FailureReason, SimFailure, SimReturn, SimStatus, SimTask
+from modelops.contracts import FailureReason, Outputs, SimFailure, SimReturn, SimStatus, SimTask
 from modelops.contracts.execution import Isolation
 from modelops.core.errors import BundleError, ServiceError
 from modelops.environments import BundleEnvironment
@@ -27,13 +27,13 @@ from modelops.worker.messages import (
     Loaded,
     Points,
     Ran,
-    Replicate,
     Request,
     Run,
 )
 from modelops.worker.model_log import with_log
 from modelops.worker.oom_kills import over_memory
 from modelops.worker.run_watch import LATE, BreachError, Late, RunLimits, RunWatch
+from modelops.worker.shared_streams import shared
 
 CRASHES_ALLOWED = 3
 """How often a call may end its child before the call itself is called a failure."""
@@ -212,7 +212,7 @@ class WarmChild:
     def evaluate(
         self,
         targets: Mapping[str, str],
-        trials: Sequence[Sequence[Replicate]],
+        trials: Sequence[Sequence[Outputs]],
         timeout: float | None = None,
     ) -> list[EvaluationOutcome]:
         """Compare trials with targets; whatever the code does comes back as a failure.
@@ -228,7 +228,7 @@ class WarmChild:
             ServiceError: if the child is closed, or the replicates are over a frame's limits.
             ProcessError: if its process can't be started.
         """
-        request = Evaluate(targets, tuple(map(tuple, trials)))
+        request = Evaluate(targets, *shared(trials))
         with self._in_use:
             evaluated = self._patiently(request, timeout, Evaluated)
         if isinstance(evaluated, Evaluated) and len(evaluated.outcomes) == len(trials):

@@ -25,12 +25,19 @@ from modelops.worker.messages import (
     Points,
     Ran,
     Request,
+    Rows,
     Run,
 )
+
+STREAMS = 2
+ROWS = (0).to_bytes(8, "little") * 3
+"""Of one table: its stream, where it begins there, and its rows."""
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 tables = st.dictionaries(text, st.binary(max_size=30), max_size=3)
+rows = st.builds(Rows, st.integers(0, STREAMS - 1), st.integers(0, 2**40), st.integers(-1, 2**40))
+in_streams = st.dictionaries(text, rows, max_size=3)
 failures = st.builds(SimFailure, st.sampled_from(FailureReason), text, text)
 requests = (
     st.builds(Load, st.just("model:simulate"))
@@ -51,8 +58,9 @@ requests = (
         Evaluate,
         st.dictionaries(text, text),
         st.lists(
-            st.lists(tables | tables.map(AlignedOutputs), max_size=3).map(tuple), max_size=3
+            st.lists(in_streams | tables.map(AlignedOutputs), max_size=3).map(tuple), max_size=3
         ).map(tuple),
+        st.tuples(*[st.binary(max_size=30)] * STREAMS),
     )
     | st.builds(Align, st.dictionaries(text, text), tables)
 )
@@ -124,13 +132,19 @@ def test_what_has_no_utf8_form_is_sent_as_escapes() -> None:
         Frame({**to_frame(Run("a:b", b"")).header, "isolation": "none"}, (b"",)),
         Frame({**to_frame(Run("a:b", b"")).header, "memory": -1}, (b"",)),
         Frame({**to_frame(Run("a:b", b"")).header, "files": True}, (b"",)),
-        Frame({"kind": "evaluate", "targets": [], "trials": [], "aligned": []}),
-        Frame({"kind": "evaluate", "targets": {}, "trials": [3], "aligned": []}),
-        Frame({"kind": "evaluate", "targets": {}, "trials": [[["a"]]], "aligned": []}),
+        Frame({"kind": "evaluate", "targets": {}, "trials": [], "aligned": []}),
         Frame({"kind": "evaluate", "targets": {}, "trials": [], "aligned": []}, (b"x",)),
-        Frame({"kind": "evaluate", "targets": {}, "trials": 3, "aligned": []}),
-        Frame({"kind": "evaluate", "targets": {}, "trials": [], "aligned": [[0, 0]]}),
-        Frame({"kind": "evaluate", "targets": {}, "trials": [[[]]], "aligned": [0]}),
+        Frame({"kind": "evaluate", "targets": [], "trials": [], "aligned": []}, (b"",)),
+        Frame({"kind": "evaluate", "targets": {}, "trials": 3, "aligned": []}, (b"",)),
+        Frame({"kind": "evaluate", "targets": {}, "trials": [3], "aligned": []}, (b"",)),
+        Frame({"kind": "evaluate", "targets": {}, "trials": [[["a"]]], "aligned": []}, (b"",)),
+        Frame({"kind": "evaluate", "targets": {}, "trials": [[["a"]]], "aligned": []}, (ROWS,)),
+        Frame({"kind": "evaluate", "targets": {}, "trials": [[[]]], "aligned": []}, (ROWS, b"")),
+        Frame({"kind": "evaluate", "targets": {}, "trials": [], "aligned": [[0, 0]]}, (b"",)),
+        Frame({"kind": "evaluate", "targets": {}, "trials": [[[]]], "aligned": [0]}, (b"",)),
+        Frame(
+            {"kind": "evaluate", "targets": {}, "trials": [[["a"]]], "aligned": [[0, 0]]}, (b"",)
+        ),
         Frame({"kind": "align", "targets": {}, "tables": ["a"]}),
         Frame({"kind": "points", "targets": ["a"], "is_final": False}),
     ],
