@@ -56,9 +56,10 @@ class Progress:
         numbers = self._numbers
         count = numbers[_COUNT]
         numbers[_COUNT] = count + 1
-        numbers[_POSITION] = position
         numbers[_SINCE] = int(since * 1e9)
         numbers[_KILLS] = kills
+        # Last: a new position with the time of the one before looks like a call that takes long.
+        numbers[_POSITION] = position
         numbers[_COUNT] = count + 2
 
     def clear(self, kills: int = 0) -> None:
@@ -74,8 +75,9 @@ class Progress:
             position, since, kills = numbers[_POSITION], numbers[_SINCE], numbers[_KILLS]
             if numbers[_COUNT] == count and not count % 2:
                 break
-        # A child that died, or was stopped, while it wrote leaves the count odd: the position is
-        # right by then or the one before, as it may be told.
+        # A child that died while it wrote, or that waits for the processor, leaves the count odd:
+        # the position is right by then, and all else with it, or it's the one before, as it may be
+        # told.
         return At(position, since / 1e9, kills)
 
     def close(self) -> None:
