@@ -96,7 +96,6 @@ class DaskTransport:
                 )
             # Never the same key twice, so that Dask can't take one submission for another.
             number = next(self._numbers)
-            self._replies[number] = None
             future = self._client.submit(
                 run_chunk,
                 data,
@@ -105,6 +104,7 @@ class DaskTransport:
                 pure=False,
                 resources=resources,
             )
+            self._replies[number] = None
             fetching: asyncio.Task[bytes] | None = None
             try:
                 error = await future.exception()

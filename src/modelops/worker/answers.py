@@ -29,7 +29,7 @@ from modelops.contracts import (
 )
 from modelops.worker.frames import Frame, FrameError, Payload, decode
 from modelops.worker.model_log import with_log
-from modelops.worker.outputs import RowCutter, from_ipc, rows_of, to_ipc
+from modelops.worker.outputs import LARGE_BYTES, RowCutter, from_ipc, rows_of, to_ipc
 
 KIND = "answers"
 FAILED = -1
@@ -164,7 +164,12 @@ class Answers:
 
     def size(self, place: Place) -> int:
         """Return about how many bytes a table takes."""
-        return len(self._encoded[place.stream]) * place.rows // max(1, self.stream(place.stream)[1])
+        encoded, rows = self.stream(place.stream)
+        if len(encoded) <= LARGE_BYTES:
+            return len(encoded) * place.rows // max(1, rows)
+        # Text of one may take a thousand times as much as that of others.
+        size: int = self._streams[place.stream].slice(place.start, place.rows).nbytes
+        return size
 
     def table(self, place: Place) -> bytes:
         """Return a table as an Arrow IPC stream."""

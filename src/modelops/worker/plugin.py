@@ -11,7 +11,7 @@ PLUGIN = "modelops"
 
 
 SHORT_BYTES = 64 * 2**10
-"""The most of a reply that is told, since that goes through the scheduler's event loop."""
+"""The most of a reply that is told: other messages wait for it."""
 
 
 def run_chunk(data: bytes, reply_to: str = "") -> bytes:
@@ -79,9 +79,9 @@ class ModelWorkerPlugin(WorkerPlugin):
 
         What is told now goes in one message with the news that the task is done, and before it.
         """
-        del start
         place, reply = self._short.pop(key, ("", b""))
-        if place and finish == "memory":
+        # A task that was cancelled while it ran is said to finish in memory, too.
+        if place and finish == "memory" and start != "cancelled":
             self._tell(place, reply)
 
     def _notice(self, notice: str, late: LateChunk) -> None:

@@ -5,6 +5,7 @@ each table, and to read it again, takes longer than to evaluate a small one.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from modelops.contracts import AlignedOutputs, Outputs
 from modelops.worker.answers import Answers, LazyTables
@@ -79,8 +80,8 @@ class _Streams:
             number = self._add(whole)
         else:
             number = self._add(answers.rows_together(stream, pieces))
-            starts = [sum(count for _, count in pieces[:index]) for index in range(len(pieces))]
-        for (start, count), begins in zip(pieces, starts, strict=True):
+            starts = [0, *accumulate(count for _, count in pieces)]
+        for (start, count), begins in zip(pieces, starts, strict=False):
             self._places[id(answers), stream, start, count] = Rows(number, begins, count)
 
     def _add(self, data: Payload) -> int:

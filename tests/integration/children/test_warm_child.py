@@ -1,3 +1,4 @@
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ import pytest
 
 from modelops.contracts import BundleRef, FailureReason, SimReturn, SimStatus, SimTask
 from modelops.core.errors import ServiceError
+from modelops.worker.answer_builder import AnswerBuilder
+from modelops.worker.answers import Answers
 from modelops.worker.bundle_evaluator import BundleEvaluator
 from modelops.worker.child_environment import child_environment
 from modelops.worker.child_pool import ChildPool
@@ -267,6 +270,28 @@ def test_a_target_is_made_once_in_a_child(bundle_dir: Path) -> None:
     assert failed.failure is not None
     assert failed.failure.message == "target 'p': OSError: not yet"
     assert [outcome.loss for outcome in outcomes] == [0.0, 1.0, 4.0, 9.0]
+
+
+def test_each_simulation_is_evaluated_with_its_own_tables(bundle_dir: Path) -> None:
+    builder = AnswerBuilder()
+    for total in range(100):
+        assert builder.add_scalars({"total": float(total)})
+        builder.note(0.0, 0.0, "")
+    answers = Answers(builder.encode())
+    totals = random.Random(7).sample(range(100), 100)
+    trials = [totals[:30], totals[30:45], [totals[0], totals[50]], totals[51:]]
+
+    with BundleEvaluator(bundle_dir, {"p": "targets:prevalence"}) as evaluator:
+        losses = [
+            outcome.loss
+            for few in (trials, trials[1:3])
+            for outcome in evaluator.evaluate(
+                [[answers.outcome(total, "").outputs for total in trial] for trial in few]
+            )
+        ]
+
+    means = [sum(trial) / len(trial) for trial in (*trials, *trials[1:3])]
+    assert losses == pytest.approx([(mean - 3.0) ** 2 for mean in means], rel=1e-12)
 
 
 @pytest.mark.parametrize(

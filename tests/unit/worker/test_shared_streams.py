@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from modelops.contracts import AlignedOutputs, Outputs
 from modelops.worker.answer_builder import AnswerBuilder
-from modelops.worker.answers import Answers
+from modelops.worker.answers import Answers, LazyTables
 from modelops.worker.frames import decode, encode
 from modelops.worker.message_frames import to_frame, to_request
 from modelops.worker.messages import Evaluate, Rows
-from modelops.worker.outputs import from_ipc, rows_of, to_ipc, to_tables
+from modelops.worker.outputs import LARGE_BYTES, from_ipc, rows_of, to_ipc, to_tables
 from modelops.worker.shared_streams import shared
 
 CALLS = 100
@@ -97,3 +97,17 @@ def test_what_nobody_asked_for_is_left_out_where_that_pays(
 
     (stream,) = request.streams
     assert from_ipc(stream).num_rows == rows
+
+
+@pytest.mark.parametrize("length", [10, 10_000])
+def test_how_much_tables_take_is_known_without_making_them(length: int) -> None:
+    long = "x" * (100 * length)
+    outputs = outputs_of([{"x": [long if index == 3 else "x"]} for index in range(CALLS)])
+    assert all(isinstance(each, LazyTables) for each in outputs)
+
+    sizes = [each.size for each in outputs if isinstance(each, LazyTables)]
+
+    assert sum(sizes) == pytest.approx(len(long), rel=0.5, abs=4_000)
+    if len(long) > LARGE_BYTES:
+        assert sizes[3] == pytest.approx(len(long), rel=0.01)
+        assert max(sizes[:3] + sizes[4:]) < 100
