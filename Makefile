@@ -121,9 +121,11 @@ test-images: test-tools ## Build the images and pass their tests (root, on a Deb
 	$(PYTEST) tests/e2e/test_images.py
 
 # A cluster each has whoever runs tests; they share one that is named, of which some drain the node.
+K8S_TESTS := tests/e2e
+
 .PHONY: test-k8s
 test-k8s: test-tools k8s-tools ## Pass the tests on the real Kubernetes that they start (root)
-	$(PYTEST) -n $(or $(TEST_CLUSTERS),$(if $(MODELOPS_TEST_KUBECONFIG),0,2)) --dist loadfile $(SLOWEST) -m k8s tests/e2e
+	$(PYTEST) -n $(or $(TEST_CLUSTERS),$(if $(MODELOPS_TEST_KUBECONFIG),0,2)) --dist loadfile $(SLOWEST) -m k8s $(K8S_TESTS)
 
 .PHONY: chaos
 chaos: test-tools ## Kill and interrupt engine and workers at many more moments than `make test` does
